@@ -1,0 +1,42 @@
+# The extension, built by PGXS: make && sudo make install. `make help` lists every command.
+EXTENSION = holdfast
+MODULE_big = holdfast
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" holdfast.control)
+
+OBJS = $(patsubst %.cpp,%.o,$(wildcard extension/*.cpp extension/pg/*.cpp extension/core/*.cpp))
+SCRIPT_built = sql/holdfast--$(EXTVERSION).sql
+DATA_built = $(SCRIPT_built)
+EXTRA_CLEAN = $(OBJS:.o=.d)
+
+REGRESS = $(patsubst regress/sql/%.sql,%,$(sort $(wildcard regress/sql/*.sql)))
+REGRESS_OPTS = --inputdir=regress --outputdir=regress/out --load-extension=holdfast
+ISOLATION = $(patsubst regress/specs/%.spec,%,$(sort $(wildcard regress/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=regress --outputdir=regress/out --load-extension=holdfast
+
+PG_CPPFLAGS = -I$(CURDIR)
+PG_CXXFLAGS = -std=c++17 -Wall -Wextra -Wpedantic -Wshadow -Werror -fvisibility-inlines-hidden -MMD -MP
+SHLIB_LINK = -lstdc++
+
+# Bitcode is for inlining SQL-callable functions into queries; behind a C++ boundary there is
+# nothing to inline.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+-include $(OBJS:.o=.d)
+
+SQL_FILES = $(addprefix sql/,$(shell grep -v '^--' sql/order))
+$(SCRIPT_built): $(SQL_FILES) sql/order holdfast.control
+	printf '%s\n' '\echo Use "CREATE EXTENSION holdfast" to load this file. \quit' > $@
+	cat $(SQL_FILES) >> $@
+
+.PHONY: help
+help:
+	@echo 'make                 build the extension'
+	@echo 'sudo make install    install it into the server that PG_CONFIG belongs to'
+	@echo 'make installcheck    pg_regress and isolation specs against a running server'
+	@echo 'scripts/check        everything that must pass before a change lands'
+	@echo 'scripts/demo         a governed call on a private server, start to end'
+	@echo 'scripts/tidy         the rules about what may depend on what'

@@ -1,0 +1,300 @@
+// Governed calls: one statement opens a call before the provider is asked, one settles it after.
+#include "extension/core/error.hpp"
+#include "extension/core/json_object.hpp"
+#include "extension/ledger.hpp"
+#include "extension/organization.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/spi.hpp"
+#include "extension/pricing.hpp"
+
+using namespace holdfast;
+
+namespace {
+
+// What a client is told to wait before it repeats a call that is in flight.
+constexpr std::int32_t kRetryAfterMs = 1000;
+
+constexpr Oid kClaimTypes[] = {UUIDOID, TEXTOID, BYTEAOID, UUIDOID, TIMESTAMPTZOID};
+pg::Statement claim_key("INSERT INTO holdfast.idempotent_calls"
+                        " (organization_id, idempotency_key, fingerprint, hold_id, created_at)"
+                        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                        kClaimTypes);
+
+constexpr Oid kFindCallTypes[] = {UUIDOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+pg::Statement find_call("SELECT c.fingerprint = $3, c.answer_status, c.answer,"
+                        " coalesce((SELECT h.status = 'open' AND h.expires_at > $4"
+                        "           FROM holdfast.holds h WHERE h.organization_id = $1"
+                        "           AND h.hold_id = c.hold_id), false)"
+                        " FROM holdfast.idempotent_calls c"
+                        " WHERE c.organization_id = $1 AND c.idempotency_key = $2"
+                        " FOR UPDATE OF c",
+                        kFindCallTypes);
+
+constexpr Oid kTakeOverTypes[] = {UUIDOID, TEXTOID, UUIDOID};
+pg::Statement take_over("UPDATE holdfast.idempotent_calls SET hold_id = $3"
+                        " WHERE organization_id = $1 AND idempotency_key = $2",
+                        kTakeOverTypes);
+
+constexpr Oid kForgetTypes[] = {UUIDOID, TEXTOID, UUIDOID};
+pg::Statement forget_key("DELETE FROM holdfast.idempotent_calls WHERE organization_id = $1"
+                         " AND idempotency_key = $2 AND hold_id = $3 AND answer_status IS NULL",
+                         kForgetTypes);
+
+constexpr Oid kAnswerTypes[] = {UUIDOID, TEXTOID, UUIDOID, INT4OID, TEXTOID};
+pg::Statement keep_answer("UPDATE holdfast.idempotent_calls SET answer_status = $4, answer = $5"
+                          " WHERE organization_id = $1 AND idempotency_key = $2 AND hold_id = $3",
+                          kAnswerTypes);
+
+constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
+pg::Statement find_hold("SELECT workflow_id, user_id, provider, call_key FROM holdfast.holds"
+                        " WHERE organization_id = $1 AND hold_id = $2",
+                        kFindHoldTypes);
+
+// One call of open_call.
+struct Opening {
+  Uuid organization_id;
+  std::string key_hash;
+  std::string model;
+  std::int32_t prompt_tokens = 0;
+  std::int32_t completion_tokens = 0;
+  std::optional<std::string> provider;
+  std::vector<std::string> providers;
+  std::optional<Uuid> workflow_id;
+  std::optional<std::string> user_id;
+  std::optional<std::string> call_key;
+  std::string fingerprint;
+  TimestampTz expires_at = 0;
+};
+
+// Its result row.
+struct Opened {
+  std::string outcome; // granted, denied, replay, in_flight
+  budget::HoldResult hold;
+  std::string provider;
+  std::string model;
+  std::optional<Usd> estimate;
+  std::optional<std::string> user_id;
+  std::optional<std::int32_t> retry_after_ms;
+  std::optional<std::int32_t> answer_status;
+  std::optional<std::string> answer;
+};
+
+Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
+  Opening call;
+  call.organization_id = arguments.uuid(0, "p_organization_id");
+  call.key_hash = pg::to_bytes(arguments.required(1, "p_key_hash"));
+  call.model = arguments.text(2, "p_model");
+  call.prompt_tokens = arguments.integer(3, "p_prompt_tokens");
+  call.completion_tokens = arguments.integer(4, "p_completion_tokens");
+  call.provider = arguments.optional_text(5, "p_provider");
+  if (!arguments.is_null(6)) call.providers = pg::to_texts(arguments.required(6, "p_providers"));
+  call.workflow_id = arguments.optional_uuid(7);
+  call.user_id = arguments.optional_text(8, "p_user_id");
+  call.call_key = arguments.optional_text(9, "p_idempotency_key");
+  if (call.call_key) call.fingerprint = pg::to_bytes(arguments.required(10, "p_fingerprint"));
+  call.expires_at = arguments.expiry(11, "p_ttl", now);
+  check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
+  return call;
+}
+
+// Claims the caller's idempotency key for `hold_id`, or tells what an earlier call under it did.
+std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, TimestampTz now) {
+  const bool claimed = claim_key
+                           .run(pg::Parameters()
+                                    .add(call.organization_id)
+                                    .text(call.call_key)
+                                    .add(pg::from_bytes(call.fingerprint))
+                                    .add(hold_id)
+                                    .add(TimestampTzGetDatum(now)))
+                           .size() == 1;
+  if (claimed) return std::nullopt;
+  const pg::Rows rows = find_call.run(pg::Parameters()
+                                          .add(call.organization_id)
+                                          .text(call.call_key)
+                                          .add(pg::from_bytes(call.fingerprint))
+                                          .add(TimestampTzGetDatum(now)));
+  if (rows.empty()) return earlier_call(call, hold_id, now); // it was forgotten just now
+  const pg::Row row = rows[0];
+  if (!row.boolean(1))
+    throw conflict("The Idempotency-Key was used before with another request.")
+        .detail(JsonObject().text("idempotencyKey", *call.call_key).str())
+        .hint("Repeat the request unchanged, or use a new key.");
+  Opened opened;
+  if (!row.is_null(2)) {
+    opened.outcome = "replay";
+    opened.answer_status = row.integer(2);
+    opened.answer = row.optional_text(3);
+    return opened;
+  }
+  if (row.boolean(4)) {
+    opened.outcome = "in_flight";
+    opened.retry_after_ms = kRetryAfterMs;
+    return opened;
+  }
+  take_over.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
+  return std::nullopt;
+}
+
+Offer find_offer(const Opening& call, TimestampTz now) {
+  const PriceBook& book = pricing::book();
+  const std::int32_t day = pg::utc_day(now);
+  if (call.provider) return {*call.provider, &book.find(*call.provider, call.model, day)};
+  const std::optional<Offer> offer =
+      book.cheapest(call.providers, call.model, day, call.prompt_tokens, call.completion_tokens);
+  if (offer) return *offer;
+  const Price& elsewhere = book.find("", call.model, day); // throws when nobody prices it
+  throw invalid("Model \"" + call.model + "\" is priced for " + elsewhere.provider +
+                ", which is not active here.")
+      .detail(JsonObject().text("model", call.model).text("provider", elsewhere.provider).str())
+      .hint("Configure the provider's key, or name a model that GET /v1/models shows.");
+}
+
+Opened open(const Opening& call, TimestampTz now) {
+  const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
+  const Uuid hold_id = pg::new_uuid();
+  if (call.call_key)
+    if (std::optional<Opened> earlier = earlier_call(call, hold_id, now)) return *earlier;
+  const Offer offer = find_offer(call, now);
+  Opened opened;
+  opened.provider = offer.provider;
+  opened.model = call.model;
+  opened.user_id = call.user_id ? call.user_id : key.user_id;
+  opened.estimate = cost_bound(*offer.price, call.prompt_tokens, call.completion_tokens);
+  budget::HoldRequest request;
+  request.subject = {call.organization_id, call.workflow_id, opened.user_id, opened.provider};
+  request.api_key_id = key.api_key_id;
+  request.model = call.model;
+  request.call_key = call.call_key;
+  request.idempotency_key = hold_id;
+  request.amount = *opened.estimate;
+  request.expires_at = call.expires_at;
+  opened.hold = budget::take_hold(request, now);
+  opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
+  if (call.call_key && !opened.hold.reservation.granted) // nothing happened that could be repeated
+    forget_key.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
+  return opened;
+}
+
+Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
+  const auto int_or_null = [](pg::ResultRow& row, const std::optional<std::int32_t>& value) {
+    if (value)
+      row.add_int32(*value);
+    else
+      row.null();
+  };
+  const budget::Figures& figures = opened.hold.reservation.figures;
+  const bool decided = opened.estimate.has_value();
+  pg::ResultRow row;
+  row.text(opened.outcome).add(opened.hold.hold_id);
+  row.text(decided ? std::optional(opened.provider) : std::nullopt);
+  row.text(decided ? std::optional(opened.model) : std::nullopt);
+  row.add(opened.estimate);
+  row.text(opened.outcome == "denied" ? std::optional(figures.scope) : std::nullopt);
+  row.add(figures.limit);
+  row.add(decided ? std::optional(figures.spent) : std::nullopt);
+  row.add(decided ? std::optional(figures.held) : std::nullopt);
+  row.add(figures.remaining());
+  if (opened.hold.hold_id)
+    row.add_time(opened.hold.expires_at);
+  else
+    row.null();
+  row.text(opened.user_id);
+  int_or_null(row, opened.retry_after_ms);
+  int_or_null(row, opened.answer_status);
+  row.text(opened.answer);
+  return row.finish(fcinfo);
+}
+
+// What settles a governed call.
+struct Settlement {
+  ledger::Charge charge;
+  std::optional<std::string> call_key;
+};
+
+// Everything but the usage is known from the hold.
+Settlement read_settlement(const pg::Arguments& arguments) {
+  Settlement settlement;
+  ledger::Charge& charge = settlement.charge;
+  charge.subject.organization_id = arguments.uuid(0, "p_organization_id");
+  const Uuid hold_id = arguments.uuid(1, "p_hold_id");
+  charge.hold_id = hold_id;
+  charge.idempotency_key = hold_id; // a call is settled once, however often this is repeated
+  charge.model = arguments.text(2, "p_model");
+  charge.tokens.prompt = arguments.integer(3, "p_prompt_tokens");
+  charge.tokens.completion = arguments.integer(4, "p_completion_tokens");
+  charge.tokens.cached = arguments.integer(5, "p_cached_tokens");
+  charge.tokens.cache_write = arguments.integer(6, "p_cache_write_tokens");
+  charge.tokens.reasoning = arguments.integer(7, "p_reasoning_tokens");
+  charge.estimated = arguments.boolean(8, "p_estimated");
+  charge.reported_cost = arguments.optional_usd(9, "p_reported_cost");
+  if (!arguments.is_null(12))
+    charge.metadata = pg::json_object_text(arguments.required(12, "p_metadata"), "p_metadata");
+  const pg::Rows rows =
+      find_hold.run(pg::Parameters().add(charge.subject.organization_id).add(hold_id));
+  if (rows.empty())
+    throw not_found("The organization has no hold " + hold_id.str() + ".")
+        .detail(JsonObject().text("holdId", hold_id.str()).str());
+  charge.subject.workflow_id = rows[0].optional_uuid(1);
+  charge.subject.user_id = rows[0].optional_text(2);
+  charge.subject.provider = rows[0].optional_text(3);
+  settlement.call_key = rows[0].optional_text(4);
+  return settlement;
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_open_call) {
+  const pg::Arguments arguments(fcinfo);
+  const TimestampTz now = GetCurrentTimestamp();
+  const Opening call = read_opening(arguments, now);
+  organization::require(call.organization_id);
+  Opened opened;
+  {
+    pg::Spi spi;
+    opened = open(call, now);
+  }
+  return opened_row(opened, fcinfo);
+}
+
+HOLDFAST_FUNCTION(holdfast_settle_call) {
+  const pg::Arguments arguments(fcinfo);
+  organization::require(arguments.uuid(0, "p_organization_id"));
+  ledger::Entry entry;
+  {
+    pg::Spi spi;
+    const Settlement settlement = read_settlement(arguments);
+    entry = ledger::record(settlement.charge, GetCurrentTimestamp());
+    if (settlement.call_key && !arguments.is_null(10))
+      keep_answer.run(pg::Parameters()
+                          .add(settlement.charge.subject.organization_id)
+                          .text(settlement.call_key)
+                          .add(settlement.charge.hold_id)
+                          .add_int32(arguments.integer(10, "p_answer_status"))
+                          .add(arguments.required(11, "p_answer")));
+  }
+  return pg::ResultRow()
+      .add(entry.ledger_id)
+      .add(entry.cost)
+      .add(entry.total_ai_cost)
+      .add_bool(entry.duplicate)
+      .add(entry.overrun)
+      .add(entry.remaining)
+      .finish(fcinfo);
+}
+
+HOLDFAST_FUNCTION(holdfast_release_call) {
+  const pg::Arguments arguments(fcinfo);
+  const Uuid organization_id = arguments.uuid(0, "p_organization_id");
+  const Uuid hold_id = arguments.uuid(1, "p_hold_id");
+  organization::require(organization_id);
+  pg::Spi spi;
+  const std::optional<budget::EndedHold> hold =
+      budget::end_hold(organization_id, hold_id, budget::Ending::released, GetCurrentTimestamp());
+  if (!hold) return BoolGetDatum(false);
+  std::vector<budget::Move> moves;
+  budget::add_release_moves(*hold, moves);
+  budget::apply(std::move(moves));
+  if (hold->call_key)
+    forget_key.run(pg::Parameters().add(organization_id).text(hold->call_key).add(hold_id));
+  return BoolGetDatum(true);
+}

@@ -1,0 +1,311 @@
+// Holds: taken on every budget that applies or on none, ended once.
+#include "extension/budget.hpp"
+
+#include "extension/core/error.hpp"
+#include "extension/core/json_object.hpp"
+#include "extension/organization.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/claims.hpp"
+#include "extension/pg/spi.hpp"
+
+namespace holdfast::budget {
+
+namespace {
+
+constexpr int kPaymentRequired = 402;
+
+constexpr Oid kInsertHoldTypes[] = {
+    UUIDOID, UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
+    UUIDOID, TEXTOID, TEXTOID, TEXTOID,    UUIDARRAYOID,   DATEARRAYOID};
+pg::Statement insert_hold(
+    "INSERT INTO holdfast.holds (organization_id, hold_id, workflow_id, amount, created_at,"
+    " expires_at, user_id, api_key_id, provider, model, call_key, budget_ids, period_starts)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    kInsertHoldTypes);
+
+constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
+pg::Statement find_hold("SELECT status::text, workflow_id, amount, expires_at FROM holdfast.holds"
+                        " WHERE organization_id = $1 AND hold_id = $2",
+                        kFindHoldTypes);
+
+constexpr Oid kEndHoldTypes[] = {UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
+pg::Statement update_ended(
+    "UPDATE holdfast.holds SET status = $3::holdfast.hold_status, ended_at = $4"
+    " WHERE organization_id = $1 AND hold_id = $2 AND status = 'open'"
+    " RETURNING hold_id, amount, expires_at <= $4, workflow_id, user_id, provider, call_key,"
+    " budget_ids, period_starts, organization_id",
+    kEndHoldTypes);
+
+constexpr Oid kExpireTypes[] = {TIMESTAMPTZOID, INT4OID};
+pg::Statement expire_some(
+    "UPDATE holdfast.holds h SET status = 'expired', ended_at = $1"
+    " FROM (SELECT organization_id, hold_id FROM holdfast.holds"
+    "       WHERE status = 'open' AND expires_at <= $1"
+    "       ORDER BY organization_id, hold_id LIMIT $2 FOR UPDATE SKIP LOCKED) due"
+    " WHERE h.organization_id = due.organization_id AND h.hold_id = due.hold_id"
+    " RETURNING h.hold_id, h.amount, true, h.workflow_id, h.user_id, h.provider, h.call_key,"
+    " h.budget_ids, h.period_starts, h.organization_id",
+    kExpireTypes);
+
+constexpr Oid kExtendTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+pg::Statement extend_open(
+    "UPDATE holdfast.holds SET expires_at = $3"
+    " WHERE organization_id = $1 AND hold_id = $2 AND status = 'open' AND expires_at > $4",
+    kExtendTypes);
+
+constexpr Oid kInsertDenialTypes[] = {UUIDOID,    UUIDOID,    TIMESTAMPTZOID, UUIDOID, TEXTOID,
+                                      UUIDOID,    TEXTOID,    TEXTOID,        TEXTOID, NUMERICOID,
+                                      NUMERICOID, NUMERICOID, NUMERICOID};
+pg::Statement insert_denial(
+    "INSERT INTO holdfast.budget_denials (organization_id, denial_id, created_at, workflow_id,"
+    " user_id, api_key_id, provider, model, scope, requested, limit_usd, spent, held)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    kInsertDenialTypes);
+
+void record_denial(const HoldRequest& request, const Figures& figures, TimestampTz now) {
+  insert_denial.run(pg::Parameters()
+                        .add(request.subject.organization_id)
+                        .add(pg::new_uuid())
+                        .add(TimestampTzGetDatum(now))
+                        .add(request.subject.workflow_id)
+                        .text(request.subject.user_id)
+                        .add(request.api_key_id)
+                        .text(request.subject.provider)
+                        .text(request.model)
+                        .text(figures.scope)
+                        .add(request.amount)
+                        .add(figures.limit)
+                        .add(figures.spent)
+                        .add(figures.held));
+  pg::set_response_status(kPaymentRequired);
+}
+
+void record_hold(const HoldRequest& request, const Uuid& hold_id,
+                 const std::vector<CounterKey>& counters, TimestampTz now) {
+  std::vector<Uuid> budget_ids;
+  std::vector<std::int32_t> period_starts;
+  for (const CounterKey& counter : counters) {
+    budget_ids.push_back(counter.budget_id);
+    period_starts.push_back(counter.period_start);
+  }
+  insert_hold.run(pg::Parameters()
+                      .add(request.subject.organization_id)
+                      .add(hold_id)
+                      .add(request.subject.workflow_id)
+                      .add(request.amount)
+                      .add(TimestampTzGetDatum(now))
+                      .add(TimestampTzGetDatum(request.expires_at))
+                      .text(request.subject.user_id)
+                      .add(request.api_key_id)
+                      .text(request.subject.provider)
+                      .text(request.model)
+                      .text(request.call_key)
+                      .add(pg::from_uuids(budget_ids))
+                      .add(pg::from_dates(period_starts)));
+}
+
+// The hold that an earlier call took under the same key, if any.
+std::optional<HoldResult> repeated(const HoldRequest& request, TimestampTz now) {
+  if (!request.idempotency_key) return std::nullopt;
+  const Uuid organization_id = request.subject.organization_id;
+  const pg::Rows rows =
+      find_hold.run(pg::Parameters().add(organization_id).add(*request.idempotency_key));
+  if (rows.empty()) return std::nullopt;
+  const pg::Row row = rows[0];
+  if (row.usd(3) != request.amount || row.optional_uuid(2) != request.subject.workflow_id)
+    throw conflict("The idempotency key was used for another hold.")
+        .detail(JsonObject()
+                    .text("field", row.usd(3) != request.amount ? "estimatedCost" : "workflowId")
+                    .number("heldUSD", row.usd(3).str())
+                    .number("requestedUSD", request.amount.str())
+                    .str())
+        .hint("Use a new key for a new hold.");
+  HoldResult result;
+  result.hold_id = request.idempotency_key;
+  result.expires_at = DatumGetTimestampTz(row.datum(4));
+  result.reservation.granted = true;
+  const std::vector<CounterKey> counters = counters_of(request.subject, now);
+  result.reservation = reserve(counters, Usd(), std::nullopt, now); // reads the figures
+  return result;
+}
+
+EndedHold read_ended(const pg::Row& row) {
+  EndedHold hold;
+  hold.hold_id = row.uuid(1);
+  hold.amount = row.usd(2);
+  hold.expired = row.boolean(3);
+  hold.workflow_id = row.optional_uuid(4);
+  hold.user_id = row.optional_text(5);
+  hold.provider = row.optional_text(6);
+  hold.call_key = row.optional_text(7);
+  const std::vector<Uuid> budget_ids = pg::to_uuids(row.datum(8));
+  const std::vector<std::int32_t> period_starts = pg::to_int32s(row.datum(9));
+  for (std::size_t i = 0; i < budget_ids.size(); ++i)
+    hold.counters.push_back(stored_counter(row.uuid(10), budget_ids[i], period_starts.at(i)));
+  return hold;
+}
+
+// The status of a hold that is not open, for an error. Throws Error PT404 for an unknown one.
+std::string status_of(const Uuid& organization_id, const Uuid& hold_id) {
+  const pg::Rows rows = find_hold.run(pg::Parameters().add(organization_id).add(hold_id));
+  if (!rows.empty()) return rows[0].text(1);
+  throw not_found("The organization has no hold " + hold_id.str() + ".")
+      .detail(JsonObject().text("holdId", hold_id.str()).str());
+}
+
+Error already_ended(const Uuid& hold_id, const std::string& status) {
+  return conflict("Hold " + hold_id.str() + " has ended: it is " + status + ".")
+      .detail(JsonObject().text("holdId", hold_id.str()).text("status", status).str())
+      .hint("A hold ends once. Take a new one with holdfast.hold_workflow_cost().");
+}
+
+TimestampTz extend(const Uuid& organization_id, const Uuid& hold_id, TimestampTz until,
+                   TimestampTz now) {
+  const pg::Rows extended = extend_open.run(pg::Parameters()
+                                                .add(organization_id)
+                                                .add(hold_id)
+                                                .add(TimestampTzGetDatum(until))
+                                                .add(TimestampTzGetDatum(now)));
+  if (extended.size() == 1) return until;
+  const std::string status = status_of(organization_id, hold_id);
+  throw already_ended(hold_id, status == "open" ? "expired" : status);
+}
+
+std::int32_t expire_due(std::int32_t most, TimestampTz now) {
+  const pg::Rows rows =
+      expire_some.run(pg::Parameters().add(TimestampTzGetDatum(now)).add_int32(most));
+  std::vector<Move> moves;
+  for (std::uint64_t i = 0; i < rows.size(); ++i)
+    add_release_moves(read_ended(rows[i]), moves);
+  apply(std::move(moves));
+  return static_cast<std::int32_t>(rows.size());
+}
+
+} // namespace
+
+HoldResult take_hold(const HoldRequest& request, TimestampTz now) {
+  if (std::optional<HoldResult> earlier = repeated(request, now)) return *earlier;
+  const std::vector<CounterKey> counters = counters_of(request.subject, now);
+  HoldResult result;
+  result.reservation = reserve(counters, request.amount, request.workflow_limit, now);
+  if (!result.reservation.granted) {
+    record_denial(request, result.reservation.figures, now);
+    return result;
+  }
+  result.hold_id = request.idempotency_key.value_or(pg::new_uuid());
+  result.expires_at = request.expires_at;
+  record_hold(request, *result.hold_id, counters, now);
+  return result;
+}
+
+std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_id, Ending ending,
+                                  TimestampTz now) {
+  const pg::Rows rows =
+      update_ended.run(pg::Parameters()
+                           .add(organization_id)
+                           .add(hold_id)
+                           .text(ending == Ending::settled ? "settled" : "released")
+                           .add(TimestampTzGetDatum(now)));
+  if (!rows.empty()) return read_ended(rows[0]);
+  status_of(organization_id, hold_id);
+  return std::nullopt;
+}
+
+void add_release_moves(const EndedHold& hold, std::vector<Move>& moves) {
+  for (const CounterKey& counter : hold.counters)
+    moves.push_back({counter, {}, hold.amount, {}});
+}
+
+} // namespace holdfast::budget
+
+using namespace holdfast;
+
+namespace {
+
+Usd estimate(const pg::Arguments& arguments, int i) {
+  const Usd amount = arguments.usd(i, "p_estimated_cost");
+  if (!amount.is_negative()) return amount;
+  throw bad_value("p_estimated_cost is " + amount.str() + ", below 0.")
+      .detail(JsonObject().text("field", "p_estimated_cost").number("value", amount.str()).str())
+      .hint("Give the most that the call can cost, in USD.");
+}
+
+std::optional<Usd> lower_limit(const pg::Arguments& arguments, int i) {
+  const std::optional<Usd> limit = arguments.optional_usd(i, "p_limit");
+  if (!limit || !limit->is_negative()) return limit;
+  throw bad_value("p_limit is " + limit->str() + ", below 0.")
+      .detail(JsonObject().text("field", "p_limit").number("value", limit->str()).str());
+}
+
+Datum hold_row(const budget::HoldResult& hold, FunctionCallInfo fcinfo) {
+  const budget::Figures& figures = hold.reservation.figures;
+  pg::ResultRow row;
+  row.add(hold.hold_id).add_bool(hold.reservation.granted);
+  if (hold.reservation.granted)
+    row.null();
+  else
+    row.text(figures.scope);
+  row.add(figures.limit).add(figures.spent).add(figures.held);
+  if (hold.reservation.granted)
+    row.add_time(hold.expires_at);
+  else
+    row.null();
+  return row.finish(fcinfo);
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_hold_workflow_cost) {
+  const pg::Arguments arguments(fcinfo);
+  const TimestampTz now = GetCurrentTimestamp();
+  budget::HoldRequest request;
+  request.subject.workflow_id = arguments.optional_uuid(0);
+  request.subject.organization_id = arguments.uuid(1, "p_organization_id");
+  request.amount = estimate(arguments, 2);
+  request.workflow_limit = lower_limit(arguments, 3);
+  request.expires_at = arguments.expiry(4, "p_ttl", now);
+  request.subject.user_id = arguments.optional_text(5, "p_user_id");
+  request.idempotency_key = arguments.optional_uuid(6);
+  organization::require(request.subject.organization_id);
+  budget::HoldResult hold;
+  {
+    pg::Spi spi;
+    hold = budget::take_hold(request, now);
+  }
+  return hold_row(hold, fcinfo);
+}
+
+HOLDFAST_FUNCTION(holdfast_release_hold) {
+  const pg::Arguments arguments(fcinfo);
+  const Uuid hold_id = arguments.uuid(0, "p_hold_id");
+  const Uuid organization_id = arguments.uuid(1, "p_organization_id");
+  organization::require(organization_id);
+  pg::Spi spi;
+  const std::optional<budget::EndedHold> hold =
+      budget::end_hold(organization_id, hold_id, budget::Ending::released, GetCurrentTimestamp());
+  if (!hold) throw budget::already_ended(hold_id, budget::status_of(organization_id, hold_id));
+  std::vector<budget::Move> moves;
+  budget::add_release_moves(*hold, moves);
+  budget::apply(std::move(moves));
+  return BoolGetDatum(true);
+}
+
+HOLDFAST_FUNCTION(holdfast_extend_hold) {
+  const pg::Arguments arguments(fcinfo);
+  const TimestampTz now = GetCurrentTimestamp();
+  const Uuid hold_id = arguments.uuid(0, "p_hold_id");
+  const Uuid organization_id = arguments.uuid(1, "p_organization_id");
+  const TimestampTz until = arguments.expiry(2, "p_ttl", now);
+  organization::require(organization_id);
+  pg::Spi spi;
+  return TimestampTzGetDatum(budget::extend(organization_id, hold_id, until, now));
+}
+
+HOLDFAST_FUNCTION(holdfast_expire_holds) {
+  const pg::Arguments arguments(fcinfo);
+  const std::int32_t most = arguments.integer(0, "p_most");
+  if (most < 1 || most > 10000)
+    throw bad_value("p_most is " + std::to_string(most) + ", outside 1 to 10000.");
+  pg::Spi spi;
+  return Int32GetDatum(budget::expire_due(most, GetCurrentTimestamp()));
+}

@@ -1,0 +1,13 @@
+#include "extension/pg/postgres.hpp"
+
+#include "extension/pricing.hpp"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+// The map of the extension: each line starts one domain that needs starting.
+void _PG_init(void) {
+  holdfast::pricing::start();
+}

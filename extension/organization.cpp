@@ -1,0 +1,70 @@
+#include "extension/organization.hpp"
+
+#include "extension/core/error.hpp"
+#include "extension/core/json_object.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/claims.hpp"
+#include "extension/pg/spi.hpp"
+
+namespace holdfast::organization {
+
+namespace {
+
+constexpr std::size_t kKeyHashBytes = 32;
+
+constexpr Oid kFindKeyTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
+pg::Statement find_key("SELECT api_key_id, user_id, role, revoked_at IS NOT NULL,"
+                       " coalesce(expires_at <= $3, false)"
+                       " FROM holdfast.api_keys WHERE organization_id = $1 AND key_hash = $2",
+                       kFindKeyTypes);
+
+Error bad_key(const char* why) {
+  return unauthenticated(std::string("The API key ") + why + ".")
+      .hint("Ask an administrator for a key: holdfast.create_api_key() makes one.");
+}
+
+} // namespace
+
+void require(const Uuid& organization_id) {
+  if (!pg::has_claims()) return;
+  if (pg::claim("role") == "service_role") return;
+  const std::optional<std::string> claimed = pg::claim("organization_id");
+  if (claimed == organization_id.str()) return;
+  throw forbidden("The token does not belong to organization " + organization_id.str() + ".")
+      .detail(JsonObject().text("organizationId", organization_id.str()).str())
+      .hint("Call with the organization that the token's organization_id claim names.");
+}
+
+Key authenticate(const Uuid& organization_id, std::string_view key_hash) {
+  if (key_hash.size() != kKeyHashBytes) throw bad_key("hash is not a SHA-256 hash of 32 bytes");
+  const pg::Rows rows = find_key.run(pg::Parameters()
+                                         .add(organization_id)
+                                         .add(pg::from_bytes(key_hash))
+                                         .add(TimestampTzGetDatum(GetCurrentTimestamp())));
+  if (rows.empty()) throw bad_key("is unknown");
+  const pg::Row row = rows[0];
+  if (row.boolean(4)) throw bad_key("was revoked");
+  if (row.boolean(5)) throw bad_key("has expired");
+  return {row.uuid(1), row.optional_text(2), row.text(3)};
+}
+
+} // namespace holdfast::organization
+
+using namespace holdfast;
+
+HOLDFAST_FUNCTION(holdfast_require_organization) {
+  organization::require(pg::Arguments(fcinfo).uuid(0, "p_organization_id"));
+  return BoolGetDatum(true);
+}
+
+HOLDFAST_FUNCTION(holdfast_authenticate_key) {
+  const pg::Arguments arguments(fcinfo);
+  const Uuid organization_id = arguments.uuid(0, "p_organization_id");
+  const std::string hash = pg::to_bytes(arguments.required(1, "p_key_hash"));
+  organization::Key key;
+  {
+    pg::Spi spi;
+    key = organization::authenticate(organization_id, hash);
+  }
+  return pg::ResultRow().add(key.api_key_id).text(key.user_id).text(key.role).finish(fcinfo);
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "extension/core/uuid.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace holdfast::organization {
+
+// Throws Error PT403 when the caller's JWT claims (PostgREST's request.jwt.claims) name another
+// organization, or none without being the service role. A caller without claims is a backend that
+// was granted EXECUTE: it acts for the organization it names.
+void require(const Uuid& organization_id);
+
+// Who an API key stands for.
+struct Key {
+  Uuid api_key_id;
+  std::optional<std::string> user_id;
+  std::string role;
+};
+
+// The key with this SHA-256 hash. Throws Error PT401 when it is unknown, revoked or expired.
+// Needs a pg::Spi.
+Key authenticate(const Uuid& organization_id, std::string_view key_hash);
+
+} // namespace holdfast::organization

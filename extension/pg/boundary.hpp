@@ -1,0 +1,66 @@
+#pragma once
+
+#include "extension/pg/postgres.hpp"
+
+namespace holdfast::pg {
+
+using Body = Datum (*)(FunctionCallInfo);
+
+// Runs the body of an SQL-callable function. Whatever it throws becomes a PostgreSQL error after
+// every C++ object of the call is destroyed: holdfast::Error with its SQLSTATE, detail and hint;
+// ServerError exactly as the server raised it; bad_alloc as 53200; anything else as XX000.
+Datum run(FunctionCallInfo fcinfo, Body body);
+
+// An error that the server raised, carried through C++ frames as an exception. It must reach the
+// boundary: the transaction it belongs to is to be aborted.
+class ServerError : public std::exception {
+public:
+  explicit ServerError(ErrorData* error) noexcept : error_(error) {}
+  const char* what() const noexcept override { return error_->message; }
+  ErrorData* error() const noexcept { return error_; }
+
+private:
+  ErrorData* error_; // in the memory context of the boundary, which outlives the exception
+};
+
+// Makes a copy of the server's current error, clears it, and returns it for ServerError.
+ErrorData* take_error() noexcept;
+
+// Calls the server. A longjmp out of `work` is turned into a ServerError. `work` keeps only plain
+// data on its stack and throws nothing, for both would be lost under the longjmp.
+template <class Work>
+auto call(Work work) -> decltype(work()) {
+  using Result = decltype(work());
+  ErrorData* volatile error = nullptr;
+  if constexpr (std::is_void_v<Result>) {
+    PG_TRY();
+    { work(); }
+    PG_CATCH();
+    { error = take_error(); }
+    PG_END_TRY();
+    if (error != nullptr) throw ServerError(error);
+  } else {
+    static_assert(std::is_trivially_copyable_v<Result>);
+    volatile Result result{};
+    PG_TRY();
+    { const_cast<Result&>(result) = work(); }
+    PG_CATCH();
+    { error = take_error(); }
+    PG_END_TRY();
+    if (error != nullptr) throw ServerError(error);
+    return const_cast<Result&>(result);
+  }
+}
+
+} // namespace holdfast::pg
+
+// Defines the SQL-callable function `name`; what follows is its body, free to throw.
+#define HOLDFAST_FUNCTION(name)                                                                    \
+  static Datum name##_body(FunctionCallInfo fcinfo);                                               \
+  extern "C" {                                                                                     \
+  PG_FUNCTION_INFO_V1(name);                                                                       \
+  PGDLLEXPORT Datum name(PG_FUNCTION_ARGS) {                                                       \
+    return holdfast::pg::run(fcinfo, name##_body);                                                 \
+  }                                                                                                \
+  }                                                                                                \
+  static Datum name##_body(FunctionCallInfo fcinfo)

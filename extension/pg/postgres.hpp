@@ -1,0 +1,44 @@
+#pragma once
+// The one way to PostgreSQL's headers. They redefine names of the C library (printf, snprintf), so
+// the C++ headers that use these come first, and their macros are exempt from our warnings.
+#pragma GCC system_header
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+extern "C" {
+#include <postgres.h>
+
+#include <access/htup_details.h>
+#include <access/xact.h>
+#include <catalog/pg_type_d.h>
+#include <commands/trigger.h>
+#include <executor/spi.h>
+#include <fmgr.h>
+#include <funcapi.h>
+#include <mb/pg_wchar.h>
+#include <miscadmin.h>
+#include <utils/array.h>
+#include <utils/builtins.h>
+#include <utils/date.h>
+#include <utils/fmgrprotos.h>
+#include <utils/guc.h>
+#include <utils/inval.h>
+#include <utils/jsonb.h>
+#include <utils/memutils.h>
+#include <utils/numeric.h>
+#include <utils/timestamp.h>
+#include <utils/uuid.h>
+}

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "extension/core/usd.hpp"
+#include "extension/core/uuid.hpp"
+#include "extension/pg/boundary.hpp"
+
+// Between Datums and the core's values. Readers copy what they read; makers allocate in the
+// current memory context. All may throw ServerError.
+namespace holdfast::pg {
+
+Uuid to_uuid(Datum datum);
+std::string to_text(Datum datum);
+std::string to_bytes(Datum datum);
+// Money and prices. Throws Error PT400 naming `what` for NaN, Infinity or more digits than kept.
+Usd to_usd(Datum datum, const char* what);
+std::vector<Uuid> to_uuids(Datum array);
+std::vector<std::int32_t> to_int32s(Datum array);
+std::vector<std::string> to_texts(Datum array); // NULL elements are left out
+
+// The text of a jsonb value. Throws Error PT400 naming `what` unless it is an object.
+std::string json_object_text(Datum jsonb, const char* what);
+
+Datum from_uuid(const Uuid& uuid);
+Datum from_text(std::string_view text);
+Datum from_bytes(std::string_view bytes);
+Datum from_usd(Usd amount);
+Datum from_uuids(const std::vector<Uuid>& uuids);
+Datum from_dates(const std::vector<std::int32_t>& days);
+Datum from_jsonb_text(std::string_view json);
+
+// A fresh, time-ordered id.
+Uuid new_uuid();
+
+// The day of a moment in UTC, counted from 2000-01-01.
+std::int32_t utc_day(TimestampTz moment);
+
+} // namespace holdfast::pg

@@ -1,0 +1,34 @@
+-- One governed call: opened before the provider is asked, settled or released after.
+
+CREATE FUNCTION open_call(p_organization_id uuid, p_key_hash bytea, p_model text, p_prompt_tokens integer,
+                          p_completion_tokens integer, p_provider text DEFAULT NULL, p_providers text[] DEFAULT NULL,
+                          p_workflow_id uuid DEFAULT NULL, p_user_id text DEFAULT NULL,
+                          p_idempotency_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
+                          p_ttl interval DEFAULT '10 minutes',
+                          OUT outcome text, OUT hold_id uuid, OUT provider text, OUT model text,
+                          OUT estimated_cost numeric, OUT scope text, OUT limit_usd numeric, OUT spent numeric,
+                          OUT held numeric, OUT remaining numeric, OUT expires_at timestamptz, OUT user_id text,
+                          OUT retry_after_ms integer, OUT answer_status integer, OUT answer text)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_open_call';
+COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval) IS
+'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); replay (answer_status and answer are what the first call under p_idempotency_key answered); or in_flight (that call has not ended). Raises PT400, PT401 (API key), PT403, PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider).';
+
+CREATE FUNCTION settle_call(p_organization_id uuid, p_hold_id uuid, p_model text, p_prompt_tokens integer,
+                            p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,
+                            p_cache_write_tokens integer DEFAULT 0, p_reasoning_tokens integer DEFAULT 0,
+                            p_estimated boolean DEFAULT false, p_reported_cost numeric DEFAULT NULL,
+                            p_answer_status integer DEFAULT NULL, p_answer text DEFAULT NULL,
+                            p_metadata jsonb DEFAULT '{}',
+                            OUT ledger_id uuid, OUT cost numeric, OUT total_ai_cost numeric, OUT duplicate boolean,
+                            OUT overrun numeric, OUT remaining numeric)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_settle_call';
+COMMENT ON FUNCTION settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb) IS
+'Settles a governed call by its hold: the ledger entry has the hold''s id, so repeating it charges nothing. Keeps the answer for repeats under the call''s idempotency key. remaining is what is left in USD of the tightest budget. Raises PT400, PT404 (hold), PT409, PT422 as record_usage_and_increment() does.';
+
+CREATE FUNCTION release_call(p_organization_id uuid, p_hold_id uuid) RETURNS boolean
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_release_call';
+COMMENT ON FUNCTION release_call(uuid, uuid) IS
+'Ends a governed call that cost nothing: gives its hold back and frees its idempotency key. False when its hold has ended before. Raises PT404 for an unknown hold.';

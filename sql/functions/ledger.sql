@@ -1,0 +1,19 @@
+-- What was spent.
+
+CREATE FUNCTION record_usage_and_increment(p_workflow_id uuid, p_organization_id uuid, p_model text,
+                                           p_prompt_tokens integer, p_completion_tokens integer,
+                                           p_cost numeric DEFAULT NULL, p_idempotency_key uuid DEFAULT NULL,
+                                           p_hold_id uuid DEFAULT NULL, p_provider text DEFAULT NULL,
+                                           p_user_id text DEFAULT NULL, p_metadata jsonb DEFAULT '{}',
+                                           OUT ledger_id uuid, OUT cost numeric, OUT total_ai_cost numeric,
+                                           OUT duplicate boolean, OUT overrun numeric)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_record_usage_and_increment';
+COMMENT ON FUNCTION record_usage_and_increment(uuid, uuid, text, integer, integer, numeric, uuid, uuid, text, text, jsonb) IS
+'Settles a call in one transaction: appends the ledger entry, moves every counter, ends the hold. p_cost NULL: the list price. What was spent is never refused: overrun is the USD that no open hold covered (without a hold: that passed a limit). A repeat of p_idempotency_key with the same figures returns the first row with duplicate = true and charges nothing. Raises PT400, PT403, PT404 (workflow, hold), PT409 (key used with other figures: DETAIL names the field), PT422 (no price and no cost).';
+
+CREATE FUNCTION increment_workflow_cost(p_workflow_id uuid, p_amount numeric) RETURNS numeric
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_increment_workflow_cost';
+COMMENT ON FUNCTION increment_workflow_cost(uuid, numeric) IS
+'Appends an adjustment of p_amount USD (negative: a correction downwards, at most what was spent) to the ledger and returns the workflow''s new total. Raises PT400, PT403, PT404.';

@@ -1,0 +1,18 @@
+-- Organizations and keys. An organization needs no row of its own: it is the uuid that its rows carry.
+
+CREATE TABLE api_keys (
+    organization_id uuid NOT NULL,
+    api_key_id uuid NOT NULL DEFAULT gen_random_uuid(),
+    key_hash bytea NOT NULL CHECK (octet_length(key_hash) = 32),
+    name text NOT NULL,
+    user_id text,
+    role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'admin', 'member', 'guest')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    PRIMARY KEY (organization_id, api_key_id),
+    UNIQUE (organization_id, key_hash)
+);
+COMMENT ON TABLE api_keys IS
+'Keys that let a caller of the gateway act for one organization. Only the SHA-256 hash of a key is kept.';
+SELECT pg_extension_config_dump('api_keys', '');
