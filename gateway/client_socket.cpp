@@ -1,0 +1,133 @@
+#include "gateway/client_socket.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace holdfast::gateway {
+namespace {
+
+constexpr std::chrono::milliseconds kWriteWait{30000};
+
+// What poll() says of the socket within the time; 0 when nothing.
+short poll_socket(socket_t socket, short events, std::chrono::milliseconds time) {
+  const auto until = ClientSocket::Clock::now() + time;
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(until - ClientSocket::Clock::now());
+    pollfd entry{socket, events, 0};
+    const int found = poll(&entry, 1, static_cast<int>(std::max<long long>(left.count(), 0)));
+    if (found > 0) return entry.revents;
+    if (found == 0 || errno != EINTR) return 0;
+  }
+}
+
+void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, int& port) {
+  std::array<char, NI_MAXHOST> host{};
+  std::array<char, NI_MAXSERV> service{};
+  if (getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(),
+                  service.data(), service.size(), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+    ip = host.data();
+    port = std::atoi(service.data());
+  }
+}
+
+} // namespace
+
+ClientSocket::ClientSocket(socket_t socket) : socket_(socket) {}
+
+ClientSocket::~ClientSocket() {
+  close(socket_);
+}
+
+void ClientSocket::allow(std::size_t bytes, std::chrono::milliseconds time) {
+  allowed_bytes_ = bytes;
+  read_until_ = Clock::now() + time;
+  trouble_ = Trouble::none;
+}
+
+bool ClientSocket::wait_for_data(std::chrono::milliseconds time) const {
+  return begin_ < end_ || poll_socket(socket_, POLLIN, time) != 0;
+}
+
+bool ClientSocket::peer_has_closed() const {
+  const short seen = poll_socket(socket_, POLLRDHUP, std::chrono::milliseconds(0));
+  return (seen & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+void ClientSocket::linger(std::chrono::milliseconds time) {
+  shutdown(socket_, SHUT_WR);
+  const auto until = Clock::now() + time;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    if (left.count() <= 0 || poll_socket(socket_, POLLIN, left) == 0) return;
+    if (recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) <= 0) return;
+  }
+}
+
+bool ClientSocket::is_readable() const {
+  return wait_for_data(std::chrono::milliseconds(0));
+}
+
+bool ClientSocket::is_writable() const {
+  return poll_socket(socket_, POLLOUT, kWriteWait) == POLLOUT && !peer_has_closed();
+}
+
+bool ClientSocket::fill() {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(read_until_ - Clock::now());
+  if (left.count() <= 0 || poll_socket(socket_, POLLIN, left) == 0) {
+    trouble_ = Trouble::too_slow;
+    return false;
+  }
+  const ssize_t received = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  begin_ = 0;
+  end_ = received > 0 ? static_cast<std::size_t>(received) : 0;
+  return received > 0;
+}
+
+ssize_t ClientSocket::read(char* data, size_t size) {
+  if (size == 0) return 0;
+  if (allowed_bytes_ == 0) {
+    trouble_ = Trouble::too_many_bytes;
+    return -1;
+  }
+  if (begin_ == end_ && !fill()) return trouble_ == Trouble::none ? 0 : -1;
+  const std::size_t taken = std::min({size, end_ - begin_, allowed_bytes_});
+  std::memcpy(data, buffer_.data() + begin_, taken);
+  begin_ += taken;
+  allowed_bytes_ -= taken;
+  return static_cast<ssize_t>(taken);
+}
+
+ssize_t ClientSocket::write(const char* data, size_t size) {
+  for (;;) {
+    const ssize_t sent = send(socket_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return sent;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
+    if ((poll_socket(socket_, POLLOUT, kWriteWait) & POLLOUT) == 0) return -1;
+  }
+}
+
+void ClientSocket::get_remote_ip_and_port(std::string& ip, int& port) const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getpeername(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    name_of(address, size, ip, port);
+  }
+}
+
+void ClientSocket::get_local_ip_and_port(std::string& ip, int& port) const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    name_of(address, size, ip, port);
+  }
+}
+
+} // namespace holdfast::gateway

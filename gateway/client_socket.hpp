@@ -1,0 +1,63 @@
+// One client's connection, as a stream with bounds that the HTTP library lacks.
+#pragma once
+
+#include "gateway/http_library.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace holdfast::gateway {
+
+// Owns the socket. What one request may send is bounded in bytes and in time as a whole, so that
+// neither endless headers nor a trickle of bytes keeps a worker. A read or write that meets a bound
+// fails.
+class ClientSocket : public httplib::Stream {
+public:
+  using Clock = std::chrono::steady_clock;
+  enum class Trouble { none, too_many_bytes, too_slow };
+
+  explicit ClientSocket(socket_t socket);
+  ~ClientSocket() override;
+  ClientSocket(const ClientSocket&) = delete;
+  ClientSocket& operator=(const ClientSocket&) = delete;
+
+  // Sets what may still be read, from now on.
+  void allow(std::size_t bytes, std::chrono::milliseconds time);
+
+  // Why the last read failed.
+  Trouble trouble() const { return trouble_; }
+
+  // Whether a request's first byte is there, waiting for it at most that long.
+  bool wait_for_data(std::chrono::milliseconds time) const;
+
+  // Whether the client has closed its side, or the connection is broken.
+  bool peer_has_closed() const;
+
+  // Ends our side, and waits briefly for the client to take what was sent: closing with unread data
+  // would make the kernel throw it away.
+  void linger(std::chrono::milliseconds time);
+
+  bool is_readable() const override;
+  bool is_writable() const override;
+  ssize_t read(char* data, size_t size) override;
+  ssize_t write(const char* data, size_t size) override;
+  void get_remote_ip_and_port(std::string& ip, int& port) const override;
+  void get_local_ip_and_port(std::string& ip, int& port) const override;
+  // The library only compares it with FD_SETSIZE, a bound of select() that poll() does not have.
+  socket_t socket() const override { return 0; }
+
+private:
+  bool fill();
+
+  socket_t socket_;
+  std::array<char, 8192> buffer_{};
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t allowed_bytes_ = 0;
+  Clock::time_point read_until_;
+  Trouble trouble_ = Trouble::none;
+};
+
+} // namespace holdfast::gateway

@@ -1,0 +1,274 @@
+#include "gateway/config.hpp"
+
+#include "gateway/providers/registry.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+namespace holdfast::gateway {
+namespace {
+
+constexpr int kRefused = 2;
+constexpr int kHoldMarginMs = 60000;
+
+// What is wrong with a value, as the end of a sentence; nothing when it was taken.
+using Complaint = std::optional<std::string>;
+
+struct Setting {
+  std::string flag;
+  std::string variable;
+  std::string default_text;
+  std::string help;
+  std::function<Complaint(Config&, const std::string&)> apply;
+};
+
+std::optional<long long> to_number(const std::string& text) {
+  long long number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || stopped != end || text.empty()) return std::nullopt;
+  return number;
+}
+
+template <typename Field>
+std::function<Complaint(Config&, const std::string&)> number(long long least, long long most,
+                                                             Field field) {
+  return [=](Config& config, const std::string& text) -> Complaint {
+    const auto value = to_number(text);
+    if (!value || *value < least || *value > most) {
+      return "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+    }
+    auto& target = field(config);
+    target = static_cast<std::decay_t<decltype(target)>>(*value);
+    return std::nullopt;
+  };
+}
+
+Complaint set_listen(Config& config, const std::string& text) {
+  const std::string wanted = "must be HOST:PORT, as in 127.0.0.1:8787 or [::1]:8787";
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return wanted;
+  std::string host = text.substr(0, colon);
+  if (host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  else if (host.find(':') != std::string::npos)
+    return wanted;
+  const auto port = to_number(text.substr(colon + 1));
+  if (host.empty() || !port || *port < 0 || *port > 65535) return wanted;
+  config.listen_host = host;
+  config.listen_port = static_cast<int>(*port);
+  return std::nullopt;
+}
+
+Complaint set_database(Config& config, const std::string& text) {
+  if (text.empty()) return "must be a libpq connection string";
+  config.database = text;
+  return std::nullopt;
+}
+
+Complaint set_default_provider(Config& config, const std::string& text) {
+  if (!provider::find_provider(text)) return "names no provider that is known";
+  config.default_provider = text;
+  return std::nullopt;
+}
+
+#define HOLDFAST_FIELD(member)                                                                     \
+  [](Config & config) -> auto& {                                                                   \
+    return config.member;                                                                          \
+  }
+
+std::vector<Setting> call_settings() {
+  return {
+      {"--max-body-bytes", "", "1048576", "largest request body",
+       number(1024, 67108864, HOLDFAST_FIELD(max_body_bytes))},
+      {"--max-prompt-bytes", "ORCHESTRATOR_MAX_INPUT_LENGTH", "51200", "most text in a prompt",
+       number(1, 67108864, HOLDFAST_FIELD(max_prompt_bytes))},
+      {"--default-max-tokens", "", "1024", "completion tokens of a request that names none",
+       number(1, 1000000, HOLDFAST_FIELD(default_max_tokens))},
+      {"--max-completion-tokens", "", "128000", "most completion tokens a request may ask for",
+       number(1, 1000000, HOLDFAST_FIELD(max_completion_tokens))},
+      {"--connect-timeout-ms", "", "5000", "to connect to a provider",
+       number(1, 600000, HOLDFAST_FIELD(limits.connect_timeout_ms))},
+      {"--first-byte-timeout-ms", "", "60000", "until a provider's stream begins",
+       number(1, 3600000, HOLDFAST_FIELD(limits.first_byte_timeout_ms))},
+      {"--idle-timeout-ms", "", "30000", "between two pieces of a provider's answer",
+       number(1, 3600000, HOLDFAST_FIELD(limits.idle_timeout_ms))},
+      {"--total-timeout-ms", "", "600000", "for a provider's whole answer",
+       number(1, 86400000, HOLDFAST_FIELD(limits.total_timeout_ms))},
+      {"--hold-ttl-ms", "", "the total timeout + 60000",
+       "life of a hold; one that is needed longer is extended in time",
+       number(10000, 172800000, HOLDFAST_FIELD(hold_ttl_ms))},
+      {"--max-answer-bytes", "", "16777216", "largest answer of a provider",
+       number(1024, 268435456, HOLDFAST_FIELD(limits.max_answer_bytes))},
+      {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the first with a key",
+       "whose default model serves a request that names neither", set_default_provider},
+  };
+}
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> table = [] {
+    std::vector<Setting> all = {
+        {"--listen", "HOLDFAST_LISTEN", "127.0.0.1:8787",
+         "address to serve on; port 0 takes any free port", set_listen},
+        {"--database", "HOLDFAST_DATABASE", "none, needed",
+         "libpq connection string of a database with the extension holdfast", set_database},
+        {"--database-pool", "", "16", "most connections to the database",
+         number(1, 64, HOLDFAST_FIELD(database_pool_size))},
+        {"--threads", "", "128", "connections served at the same time",
+         number(1, 256, HOLDFAST_FIELD(threads))},
+        {"--drain-timeout-ms", "", "30000", "for running calls to finish after SIGTERM or SIGINT",
+         number(0, 3600000, HOLDFAST_FIELD(drain_timeout_ms))},
+    };
+    const auto more = call_settings();
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
+  return table;
+}
+
+#undef HOLDFAST_FIELD
+
+std::string help_text() {
+  std::string text =
+      "holdfast-gateway " HOLDFAST_VERSION ": governs AI calls through a PostgreSQL database.\n\n"
+      "Usage: holdfast-gateway --database CONNINFO [flags]\n\n"
+      "A flag comes before its environment variable, that before the default.\n\n";
+  for (const Setting& setting : settings()) {
+    text += "  " + setting.flag + " VALUE\n      " + setting.help +
+            "\n      default: " + setting.default_text;
+    if (!setting.variable.empty()) text += "; environment: " + setting.variable;
+    text += "\n";
+  }
+  text += "  --help\n      this text\n  --version\n      the version\n\n"
+          "A provider is active when its key is in the environment; without any, the sandbox is:\n";
+  for (const auto& info : provider::all_providers()) {
+    if (info.key_variable.empty()) continue;
+    text += "  " + info.key_variable + "\n      key of " + info.display_name + "; base URL in " +
+            info.base_url_variable + ", default " + info.default_base_url + "\n";
+  }
+  return text;
+}
+
+ConfigExit refuse(const std::string& what) {
+  return {kRefused, "holdfast-gateway: " + what + "\nSee holdfast-gateway --help.\n"};
+}
+
+const Setting* find_setting(const std::string& flag) {
+  const auto& table = settings();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const Setting& setting) { return setting.flag == flag; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+// Values come from people and may hold secrets (a conninfo does), so no refusal shows one.
+std::optional<ConfigExit> apply_environment(Config& config, const Environment& environment) {
+  for (const Setting& setting : settings()) {
+    if (setting.variable.empty()) continue;
+    const auto value = environment(setting.variable);
+    if (!value) continue;
+    if (const auto complaint = setting.apply(config, *value)) {
+      return refuse(setting.variable + " " + *complaint);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<ConfigExit> apply_arguments(Config& config, bool& ttl_given,
+                                          const std::vector<std::string>& arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::size_t equals = arguments[i].find('=');
+    const std::string flag = arguments[i].substr(0, equals);
+    if (flag == "--help") return ConfigExit{0, help_text()};
+    if (flag == "--version") return ConfigExit{0, "holdfast-gateway " HOLDFAST_VERSION "\n"};
+    const Setting* setting = find_setting(flag);
+    if (!setting) {
+      // What is no flag may be a connection string with a password in it.
+      return refuse(flag.rfind("--", 0) == 0 ? "unknown flag " + flag : "an argument is no flag");
+    }
+    if (equals == std::string::npos && i + 1 == arguments.size()) {
+      return refuse(flag + " needs a value");
+    }
+    const std::string value =
+        equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+    if (const auto complaint = setting->apply(config, value))
+      return refuse(flag + " " + *complaint);
+    ttl_given = ttl_given || flag == "--hold-ttl-ms";
+  }
+  return std::nullopt;
+}
+
+bool is_http_url(const std::string& url) {
+  const std::size_t scheme = url.rfind("http://", 0) == 0    ? 7
+                             : url.rfind("https://", 0) == 0 ? 8
+                                                             : 0;
+  return scheme != 0 && url.size() > scheme && url.find_first_of(" \t\r\n") == std::string::npos;
+}
+
+bool is_header_text(const std::string& text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+}
+
+std::optional<ConfigExit> read_providers(Config& config, const Environment& environment) {
+  for (const auto& info : provider::all_providers()) {
+    if (info.key_variable.empty()) continue;
+    const auto key = environment(info.key_variable);
+    if (!key) continue;
+    if (!is_header_text(*key)) {
+      return refuse(info.key_variable + " must be printable ASCII without spaces");
+    }
+    std::string base_url = environment(info.base_url_variable).value_or("");
+    while (!base_url.empty() && base_url.back() == '/')
+      base_url.pop_back();
+    if (!base_url.empty() && !is_http_url(base_url)) {
+      return refuse(info.base_url_variable + " must be an http or https URL");
+    }
+    config.providers.push_back({info.name, base_url, *key});
+  }
+  if (config.providers.empty()) config.providers.push_back({"sandbox", "", ""});
+  return std::nullopt;
+}
+
+std::optional<ConfigExit> check_together(const Config& config) {
+  if (config.database.empty()) {
+    return refuse("--database (or HOLDFAST_DATABASE) is needed: a libpq connection string");
+  }
+  if (config.default_max_tokens > config.max_completion_tokens) {
+    return refuse("--default-max-tokens must not be above --max-completion-tokens");
+  }
+  if (!config.default_provider.empty() && !find_provider_config(config, config.default_provider)) {
+    return refuse("--default-provider (or ORCHESTRATOR_DEFAULT_PROVIDER) names a provider without "
+                  "a key in the environment");
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arguments,
+                                             const Environment& environment) {
+  Config config;
+  bool ttl_given = false;
+  if (const auto exit = apply_environment(config, environment)) return *exit;
+  if (const auto exit = apply_arguments(config, ttl_given, arguments)) return *exit;
+  if (!ttl_given) config.hold_ttl_ms = config.limits.total_timeout_ms + kHoldMarginMs;
+  if (const auto exit = read_providers(config, environment)) return *exit;
+  if (const auto exit = check_together(config)) return *exit;
+  return config;
+}
+
+std::optional<std::string> process_environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return std::string(value);
+}
+
+const ProviderConfig* find_provider_config(const Config& config, const std::string& name) {
+  static const ProviderConfig sandbox{"sandbox", "", ""};
+  for (const ProviderConfig& provider : config.providers) {
+    if (provider.name == name) return &provider;
+  }
+  return name == sandbox.name ? &sandbox : nullptr;
+}
+
+} // namespace holdfast::gateway

@@ -1,0 +1,55 @@
+// The gateway's settings: flags first, then the environment, then defaults.
+#pragma once
+
+#include "gateway/call.hpp"
+#include "gateway/transport.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace holdfast::gateway {
+
+// Everything an operator can set. `providers` are those with a key, in the registry's order; the
+// sandbox alone when there is none.
+struct Config {
+  std::string listen_host = "127.0.0.1";
+  int listen_port = 8787;
+  std::string database;
+  int database_pool_size = 16;
+  int threads = 128;
+  std::size_t max_body_bytes = 1048576;
+  std::size_t max_prompt_bytes = 51200;
+  int default_max_tokens = 1024;
+  int max_completion_tokens = 128000;
+  TransportLimits limits;
+  int hold_ttl_ms = 660000;
+  int drain_timeout_ms = 30000;
+  std::string default_provider;
+  std::vector<ProviderConfig> providers;
+};
+
+// The program ends here: --help and --version with status 0, a refused setting with status 2.
+struct ConfigExit {
+  int status = 0;
+  std::string text;
+};
+
+// The value of an environment variable, nothing when it is not set.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// Reads the arguments (without the program's name) and the environment. A refusal names the flag or
+// the variable, and never shows a secret.
+std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arguments,
+                                             const Environment& environment);
+
+// The process's own environment; a variable that is set but empty counts as not set.
+std::optional<std::string> process_environment(const std::string& name);
+
+// The settings of a provider this gateway may call: an active one, or the sandbox; else null.
+const ProviderConfig* find_provider_config(const Config& config, const std::string& name);
+
+} // namespace holdfast::gateway

@@ -1,0 +1,203 @@
+#include "gateway/database.hpp"
+
+#include "gateway/ids.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+namespace holdfast::gateway {
+namespace {
+
+constexpr Statement kAlive{"holdfast_alive", "SELECT 1", true};
+
+constexpr Statement kAuthenticateKey{
+    "holdfast_authenticate_key",
+    "SELECT api_key_id, user_id, role FROM holdfast.authenticate_key("
+    "p_organization_id => $1::uuid, p_key_hash => $2::bytea)",
+    true};
+
+constexpr Statement kListModels{"holdfast_list_models",
+                                "SELECT provider, model, cost_per_1m_input, cost_per_1m_output "
+                                "FROM holdfast.list_models(p_providers => $1::text[])",
+                                true};
+
+constexpr Statement kOpenCall{
+    "holdfast_open_call",
+    "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
+    "remaining, user_id, retry_after_ms, answer_status, answer "
+    "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
+    "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
+    "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
+    "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
+    "p_ttl => $12::interval)",
+    false};
+
+constexpr Statement kSettleCall{
+    "holdfast_settle_call",
+    "SELECT cost, remaining FROM holdfast.settle_call(p_organization_id => $1::uuid, "
+    "p_hold_id => $2::uuid, p_model => $3::text, p_prompt_tokens => $4::integer, "
+    "p_completion_tokens => $5::integer, p_cached_tokens => $6::integer, "
+    "p_cache_write_tokens => $7::integer, p_reasoning_tokens => $8::integer, "
+    "p_estimated => $9::boolean, p_reported_cost => $10::numeric, "
+    "p_answer_status => $11::integer, p_answer => $12::text, p_metadata => $13::jsonb)",
+    true};
+
+constexpr Statement kReleaseCall{
+    "holdfast_release_call",
+    "SELECT holdfast.release_call(p_organization_id => $1::uuid, p_hold_id => $2::uuid)", true};
+
+constexpr Statement kExtendHold{
+    "holdfast_extend_hold",
+    "SELECT holdfast.extend_hold(p_hold_id => $1::uuid, p_organization_id => $2::uuid, "
+    "p_ttl => $3::interval)",
+    true};
+
+std::string bytea(const std::string& bytes) {
+  return "\\x" + to_hex(bytes);
+}
+
+std::string text_array(const std::vector<std::string>& items) {
+  std::string literal = "{";
+  for (const std::string& item : items) {
+    if (literal.size() > 1) literal += ',';
+    literal += '"';
+    for (const char c : item) {
+      if (c == '"' || c == '\\') literal += '\\';
+      literal += c;
+    }
+    literal += '"';
+  }
+  return literal + "}";
+}
+
+std::string milliseconds(std::int64_t ms) {
+  return std::to_string(ms) + " milliseconds";
+}
+
+// Token counts are SQL integers; a provider that claims more has claimed the most there is.
+std::string tokens(std::int64_t count) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  return std::to_string(std::clamp<std::int64_t>(count, 0, kMost));
+}
+
+OpenOutcome to_outcome(const std::string& word) {
+  if (word == "granted") return OpenOutcome::granted;
+  if (word == "denied") return OpenOutcome::denied;
+  if (word == "replay") return OpenOutcome::replay;
+  if (word == "in_flight") return OpenOutcome::in_flight;
+  throw DatabaseError("XX000", "open_call answered an unknown outcome", "", "");
+}
+
+std::optional<std::int64_t> to_integer(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  return std::strtoll(text->c_str(), nullptr, 10);
+}
+
+void need_row(const Rows& rows, const char* function) {
+  if (rows.size() < 1) {
+    throw DatabaseError("XX000", std::string(function) + " answered no row", "", "");
+  }
+}
+
+OpenedCall opened_call(const Rows& rows) {
+  OpenedCall call;
+  call.outcome = to_outcome(rows.text(0, 0));
+  call.hold_id = rows.text(0, 1);
+  call.provider = rows.text(0, 2);
+  call.model = rows.text(0, 3);
+  call.estimated_cost = rows.get(0, 4);
+  call.scope = rows.text(0, 5);
+  call.limit_usd = rows.get(0, 6);
+  call.spent_usd = rows.get(0, 7);
+  call.held_usd = rows.get(0, 8);
+  call.remaining_usd = rows.get(0, 9);
+  call.user_id = rows.get(0, 10);
+  call.retry_after_ms = to_integer(rows.get(0, 11));
+  call.answer_status = static_cast<int>(to_integer(rows.get(0, 12)).value_or(0));
+  call.answer = rows.text(0, 13);
+  return call;
+}
+
+} // namespace
+
+Database::Database(const std::string& conninfo, int pool_size) : pool_(conninfo, pool_size) {}
+
+void Database::check() {
+  try {
+    pool_.prepare_all({&kAlive, &kAuthenticateKey, &kListModels, &kOpenCall, &kSettleCall,
+                       &kReleaseCall, &kExtendHold});
+  } catch (const DatabaseUnavailable& error) {
+    throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
+  } catch (const DatabaseError& error) {
+    throw std::runtime_error("the database lacks the extension holdfast, or has another version "
+                             "of it (" +
+                             std::string(error.what()) +
+                             "). Run CREATE EXTENSION holdfast, or ALTER EXTENSION holdfast "
+                             "UPDATE, in that database");
+  }
+}
+
+bool Database::is_alive() {
+  try {
+    return pool_.run(kAlive, {}).size() == 1;
+  } catch (const DatabaseUnavailable&) {
+    return false;
+  } catch (const DatabaseError&) {
+    return false;
+  }
+}
+
+KeyOwner Database::authenticate_key(const std::string& organization_id,
+                                    const std::string& key_hash) {
+  const Rows rows = pool_.run(kAuthenticateKey, {organization_id, bytea(key_hash)});
+  need_row(rows, "authenticate_key");
+  return {rows.text(0, 0), rows.get(0, 1), rows.text(0, 2)};
+}
+
+std::vector<PricedModel> Database::list_models(const std::vector<std::string>& providers) {
+  const Rows rows = pool_.run(kListModels, {text_array(providers)});
+  std::vector<PricedModel> models;
+  for (int row = 0; row < rows.size(); ++row) {
+    models.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2), rows.text(row, 3)});
+  }
+  return models;
+}
+
+OpenedCall Database::open_call(const OpenRequest& request) {
+  std::optional<std::string> fingerprint;
+  if (request.fingerprint) fingerprint = bytea(*request.fingerprint);
+  const Rows rows =
+      pool_.run(kOpenCall,
+                {request.organization_id, bytea(request.key_hash), request.model,
+                 tokens(request.prompt_tokens), tokens(request.completion_tokens), request.provider,
+                 text_array(request.providers), request.workflow_id, request.user_id,
+                 request.idempotency_key, fingerprint, milliseconds(request.ttl_ms)});
+  need_row(rows, "open_call");
+  return opened_call(rows);
+}
+
+SettledCall Database::settle_call(const Settlement& settlement) {
+  const Rows rows = pool_.run(
+      kSettleCall, {settlement.organization_id, settlement.hold_id, settlement.model,
+                    tokens(settlement.prompt_tokens), tokens(settlement.completion_tokens),
+                    tokens(settlement.cached_tokens), tokens(settlement.cache_write_tokens),
+                    tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
+                    settlement.reported_cost_usd, std::to_string(settlement.answer_status),
+                    settlement.answer, settlement.metadata_json});
+  need_row(rows, "settle_call");
+  return {rows.get(0, 0), rows.get(0, 1)};
+}
+
+bool Database::release_call(const std::string& organization_id, const std::string& hold_id) {
+  const Rows rows = pool_.run(kReleaseCall, {organization_id, hold_id});
+  need_row(rows, "release_call");
+  return rows.text(0, 0) == "t";
+}
+
+void Database::extend_hold(const std::string& organization_id, const std::string& hold_id,
+                           std::int64_t ttl_ms) {
+  pool_.run(kExtendHold, {hold_id, organization_id, milliseconds(ttl_ms)});
+}
+
+} // namespace holdfast::gateway

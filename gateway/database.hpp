@@ -1,0 +1,120 @@
+// Every SQL statement of the gateway: one typed call for each function of the extension.
+#pragma once
+
+#include "gateway/database_pool.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::gateway {
+
+// Money is decimal text as PostgreSQL writes it, UUIDs are text, hashes are raw bytes.
+
+// Who a key belongs to.
+struct KeyOwner {
+  std::string api_key_id;
+  std::optional<std::string> user_id;
+  std::string role;
+};
+
+// A priced model of a provider, costs in USD for a million tokens.
+struct PricedModel {
+  std::string provider;
+  std::string model;
+  std::string input_cost;
+  std::string output_cost;
+};
+
+// What open_call is asked. No `provider`: the database chooses among `providers`.
+struct OpenRequest {
+  std::string organization_id;
+  std::string key_hash;
+  std::string model;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::optional<std::string> provider;
+  std::vector<std::string> providers;
+  std::optional<std::string> workflow_id;
+  std::optional<std::string> user_id;
+  std::optional<std::string> idempotency_key;
+  std::optional<std::string> fingerprint;
+  std::int64_t ttl_ms = 0;
+};
+
+enum class OpenOutcome { granted, denied, replay, in_flight };
+
+// What open_call answered; which fields are set depends on the outcome.
+struct OpenedCall {
+  OpenOutcome outcome = OpenOutcome::denied;
+  std::string hold_id;
+  std::string provider;
+  std::string model;
+  std::optional<std::string> estimated_cost;
+  std::string scope;
+  std::optional<std::string> limit_usd;
+  std::optional<std::string> spent_usd;
+  std::optional<std::string> held_usd;
+  std::optional<std::string> remaining_usd;
+  std::optional<std::string> user_id;
+  std::optional<std::int64_t> retry_after_ms;
+  int answer_status = 0;
+  std::string answer;
+};
+
+// What a granted call used, and what its caller was answered.
+struct Settlement {
+  std::string organization_id;
+  std::string hold_id;
+  std::string model;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::int64_t cached_tokens = 0;
+  std::int64_t cache_write_tokens = 0;
+  std::int64_t reasoning_tokens = 0;
+  bool estimated = false;
+  std::optional<std::string> reported_cost_usd;
+  int answer_status = 200;
+  std::string answer;
+  std::string metadata_json = "{}";
+};
+
+// The ledger's word on a settlement.
+struct SettledCall {
+  std::optional<std::string> cost_usd;
+  std::optional<std::string> remaining_usd;
+};
+
+// The gateway's side of the extension. Each call is one statement, in its own transaction, on a
+// connection that is held no longer. Throws DatabaseError when the database refuses, and
+// DatabaseUnavailable when it could not be asked or did not answer. Safe for use by many threads.
+class Database {
+public:
+  Database(const std::string& conninfo, int pool_size);
+
+  // Connects and prepares every statement. Throws std::runtime_error with a sentence for the
+  // operator when the database cannot be reached or the extension is not in it.
+  void check();
+
+  // Whether the database answers now.
+  bool is_alive();
+
+  KeyOwner authenticate_key(const std::string& organization_id, const std::string& key_hash);
+  std::vector<PricedModel> list_models(const std::vector<std::string>& providers);
+  OpenedCall open_call(const OpenRequest& request);
+  // Safe to repeat: the same hold settles once.
+  SettledCall settle_call(const Settlement& settlement);
+  bool release_call(const std::string& organization_id, const std::string& hold_id);
+  void extend_hold(const std::string& organization_id, const std::string& hold_id,
+                   std::int64_t ttl_ms);
+
+  // From then on nothing waits for the database any more.
+  void give_up_at(std::chrono::steady_clock::time_point when) { pool_.give_up_at(when); }
+
+private:
+  DatabasePool pool_;
+};
+
+} // namespace holdfast::gateway

@@ -1,0 +1,267 @@
+#include "gateway/database_pool.hpp"
+
+#include <algorithm>
+#include <array>
+#include <poll.h>
+
+namespace holdfast::gateway {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kConnectWait = std::chrono::seconds(5);
+constexpr auto kStatementWait = std::chrono::seconds(15);
+constexpr auto kPlaceWait = std::chrono::seconds(3);
+constexpr int kPollSliceMs = 100;
+constexpr int kMostTries = 4;
+constexpr const char* kUnknownStatement = "26000";
+
+std::string field(const PGresult* result, int code) {
+  const char* text = PQresultErrorField(result, code);
+  return text == nullptr ? "" : text;
+}
+
+DatabaseError error_of(const PGresult* result) {
+  return {field(result, PG_DIAG_SQLSTATE), field(result, PG_DIAG_MESSAGE_PRIMARY),
+          field(result, PG_DIAG_MESSAGE_DETAIL), field(result, PG_DIAG_MESSAGE_HINT)};
+}
+
+bool succeeded(const PGresult* result) {
+  const ExecStatusType status = PQresultStatus(result);
+  return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+}
+
+// libpq ends its messages with a newline.
+std::string one_line(const char* message) {
+  std::string text = message == nullptr ? "" : message;
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+bool has_prefix(const std::string& text, std::string_view prefix) {
+  return text.compare(0, prefix.size(), prefix) == 0;
+}
+
+} // namespace
+
+bool DatabaseError::is_transient() const {
+  static constexpr std::array<std::string_view, 6> kClasses = {"08", "40", "53", "57", "58", "55P"};
+  return std::any_of(kClasses.begin(), kClasses.end(),
+                     [&](std::string_view prefix) { return has_prefix(sqlstate, prefix); });
+}
+
+std::optional<std::string> Rows::get(int row, int column) const {
+  if (PQgetisnull(result_.get(), row, column) != 0) return std::nullopt;
+  return std::string(PQgetvalue(result_.get(), row, column),
+                     static_cast<std::size_t>(PQgetlength(result_.get(), row, column)));
+}
+
+Connection::Connection(const std::string& conninfo, const Deadline& give_up)
+    : handle_(nullptr, &PQfinish), give_up_(give_up) {
+  connect(conninfo);
+}
+
+void Connection::connect(const std::string& conninfo) {
+  // What comes after the conninfo has the last word; the two before it are defaults.
+  const std::array<const char*, 8> names = {
+      "tcp_user_timeout", "keepalives_idle", "dbname", "application_name",
+      "client_encoding",  nullptr,           nullptr,  nullptr};
+  const std::array<const char*, 8> values = {"15000", "30",    conninfo.c_str(), "holdfast-gateway",
+                                             "UTF8",  nullptr, nullptr,          nullptr};
+  handle_.reset(PQconnectStartParams(names.data(), values.data(), 1));
+  if (!handle_) throw std::bad_alloc();
+  const auto until = Clock::now() + kConnectWait;
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (state != PGRES_POLLING_OK) {
+    if (PQstatus(handle_.get()) == CONNECTION_BAD || state == PGRES_POLLING_FAILED) {
+      lose("cannot connect");
+    }
+    wait_socket(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, until);
+    state = PQconnectPoll(handle_.get());
+  }
+  if (PQsetnonblocking(handle_.get(), 1) != 0) lose("cannot connect");
+}
+
+void Connection::lose(const std::string& why) {
+  broken_ = true;
+  const std::string detail = one_line(PQerrorMessage(handle_.get()));
+  throw DatabaseUnavailable(detail.empty() ? why : why + ": " + detail);
+}
+
+void Connection::wait_socket(short events, Clock::time_point until) {
+  for (;;) {
+    pollfd entry{PQsocket(handle_.get()), events, 0};
+    if (poll(&entry, 1, kPollSliceMs) > 0) return;
+    if (Clock::now() >= until || give_up_.has_passed()) lose("the database did not answer in time");
+  }
+}
+
+bool Connection::is_usable() {
+  if (broken_ || PQstatus(handle_.get()) != CONNECTION_OK) return false;
+  // Nothing is due between statements: what comes unasked is most likely the connection's end.
+  pollfd entry{PQsocket(handle_.get()), POLLIN, 0};
+  return poll(&entry, 1, 0) == 0;
+}
+
+void Connection::flush(Clock::time_point until) {
+  for (;;) {
+    const int left = PQflush(handle_.get());
+    if (left == 0) return;
+    if (left < 0) lose("the connection to the database was lost");
+    wait_socket(POLLIN | POLLOUT, until);
+    if (PQconsumeInput(handle_.get()) == 0) lose("the connection to the database was lost");
+  }
+}
+
+// The first result of what was sent; the rest is read away, so that the connection is ready again.
+ResultPtr Connection::take_result(Clock::time_point until) {
+  ResultPtr first(nullptr, &PQclear);
+  for (;;) {
+    while (PQisBusy(handle_.get()) != 0) {
+      wait_socket(POLLIN, until);
+      if (PQconsumeInput(handle_.get()) == 0) lose("the connection to the database was lost");
+    }
+    ResultPtr next(PQgetResult(handle_.get()), &PQclear);
+    if (!next) break;
+    if (!first) first = std::move(next);
+  }
+  if (!first) lose("the database sent no result");
+  return first;
+}
+
+void Connection::prepare(const Statement& statement) {
+  if (prepared_.count(statement.name) != 0) return;
+  const auto until = Clock::now() + kStatementWait;
+  if (PQsendPrepare(handle_.get(), statement.name, statement.sql, 0, nullptr) == 0) {
+    lose("the connection to the database was lost");
+  }
+  flush(until);
+  const ResultPtr result = take_result(until);
+  if (PQstatus(handle_.get()) != CONNECTION_OK) lose("the connection to the database was lost");
+  if (!succeeded(result.get())) throw error_of(result.get());
+  prepared_.insert(statement.name);
+}
+
+Rows Connection::run(const Statement& statement, const Parameters& parameters, bool& may_have_run) {
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& value : parameters)
+    values.push_back(value ? value->c_str() : nullptr);
+  const auto until = Clock::now() + kStatementWait;
+  if (PQsendQueryPrepared(handle_.get(), statement.name, static_cast<int>(values.size()),
+                          values.data(), nullptr, nullptr, 0) == 0) {
+    lose("the connection to the database was lost");
+  }
+  may_have_run = true;
+  flush(until);
+  ResultPtr result = take_result(until);
+  if (succeeded(result.get())) return Rows(std::move(result));
+  const DatabaseError error = error_of(result.get());
+  // Without an SQLSTATE it is libpq that speaks; 57P01 to 57P05 end the session.
+  if (error.sqlstate.empty() || has_prefix(error.sqlstate, "57P")) {
+    lose("the connection to the database was lost");
+  }
+  throw error;
+}
+
+// A place in the pool, and the connection in it; gives both back.
+class DatabasePool::Lease {
+public:
+  Lease(DatabasePool& pool, Attempt& attempt) : pool_(pool) {
+    pool_.wait_for_place();
+    try {
+      connection_ = pool_.take_idle();
+      // A new connection takes the place of a waiting one, so that there are never more than size.
+      if (attempt.fresh) connection_.reset();
+      attempt.pooled = connection_ != nullptr;
+      if (!connection_) connection_ = std::make_unique<Connection>(pool_.conninfo_, pool_.give_up_);
+    } catch (...) {
+      pool_.give_back(nullptr);
+      throw;
+    }
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() { pool_.give_back(std::move(connection_)); }
+  Connection& connection() { return *connection_; }
+
+private:
+  DatabasePool& pool_;
+  std::unique_ptr<Connection> connection_;
+};
+
+DatabasePool::DatabasePool(std::string conninfo, int size)
+    : conninfo_(std::move(conninfo)), size_(size) {}
+
+void DatabasePool::wait_for_place() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (!place_free_.wait_for(lock, kPlaceWait, [&] { return lent_ < size_; })) {
+    throw DatabaseUnavailable("all " + std::to_string(size_) + " database connections are busy");
+  }
+  ++lent_;
+}
+
+std::unique_ptr<Connection> DatabasePool::take_idle() {
+  for (;;) {
+    std::unique_ptr<Connection> connection;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (idle_.empty()) return nullptr;
+      connection = std::move(idle_.back());
+      idle_.pop_back();
+    }
+    if (connection->is_usable()) return connection;
+  }
+}
+
+void DatabasePool::give_back(std::unique_ptr<Connection> connection) {
+  if (connection && !connection->is_usable()) connection.reset();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    --lent_;
+    if (connection && static_cast<int>(idle_.size()) < size_) {
+      idle_.push_back(std::move(connection));
+    }
+  }
+  place_free_.notify_one();
+}
+
+Rows DatabasePool::run_once(const Statement& statement, const Parameters& parameters,
+                            Attempt& attempt) {
+  Lease lease(*this, attempt);
+  try {
+    lease.connection().prepare(statement);
+    return lease.connection().run(statement, parameters, attempt.may_have_run);
+  } catch (const DatabaseError& error) {
+    if (error.sqlstate == kUnknownStatement) lease.connection().forget_prepared();
+    throw;
+  }
+}
+
+Rows DatabasePool::run(const Statement& statement, const Parameters& parameters) {
+  Attempt attempt;
+  for (int tries = 1;; ++tries) {
+    attempt.may_have_run = false;
+    try {
+      return run_once(statement, parameters, attempt);
+    } catch (const DatabaseError& error) {
+      // These were rolled back as a whole, or never began.
+      const bool undone = has_prefix(error.sqlstate, "40") || error.sqlstate == kUnknownStatement;
+      if (!undone || tries == kMostTries) throw;
+    } catch (const DatabaseUnavailable&) {
+      if (!attempt.pooled || (attempt.may_have_run && !statement.repeatable)) throw;
+      attempt.fresh = true;
+    }
+  }
+}
+
+void DatabasePool::prepare_all(const std::vector<const Statement*>& statements) {
+  Attempt attempt;
+  Lease lease(*this, attempt);
+  for (const Statement* statement : statements)
+    lease.connection().prepare(*statement);
+}
+
+} // namespace holdfast::gateway

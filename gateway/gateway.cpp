@@ -1,0 +1,110 @@
+#include "gateway/gateway.hpp"
+
+#include "gateway/database.hpp"
+#include "gateway/governed_call.hpp"
+#include "gateway/handler_chat.hpp"
+#include "gateway/handler_generate.hpp"
+#include "gateway/handler_status.hpp"
+#include "gateway/log.hpp"
+#include "gateway/server.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <future>
+#include <sys/resource.h>
+
+namespace holdfast::gateway {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Of the drain time, what is kept for settling the calls that had to be cut.
+constexpr milliseconds kSettleReserve{5000};
+
+// Each connection, provider and database socket takes a descriptor; the usual soft limit is low.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    log_event("descriptor_limit", "the limit of open files could not be raised");
+  }
+}
+
+std::vector<Route> all_routes(Services& services) {
+  std::vector<Route> routes = chat_routes(services);
+  for (auto&& more : {generate_routes(services), status_routes(services)}) {
+    routes.insert(routes.end(), more.begin(), more.end());
+  }
+  return routes;
+}
+
+void announce(const Config& config, int port) {
+  const bool ipv6 = config.listen_host.find(':') != std::string::npos;
+  const std::string host = ipv6 ? "[" + config.listen_host + "]" : config.listen_host;
+  std::printf("holdfast-gateway listening on http://%s:%d\n", host.c_str(), port);
+  std::fflush(stdout);
+}
+
+bool extend(Database& database, const Config& config, const std::string& organization_id,
+            const std::string& hold_id) {
+  try {
+    database.extend_hold(organization_id, hold_id, config.hold_ttl_ms);
+    return true;
+  } catch (const std::exception& error) {
+    log_event("extend_hold_failed", hold_id + ": " + error.what());
+    return false;
+  }
+}
+
+// Lets running calls finish; cuts those that take too long; settles all of them by the deadline.
+std::size_t drain(const Config& config, Services& services, Server& server,
+                  std::future<bool>& serving) {
+  const auto begun = Clock::now();
+  const milliseconds whole(config.drain_timeout_ms);
+  const auto deadline = begun + whole;
+  log_event("stopping", "no new connections are accepted");
+  server.stop();
+  if (serving.wait_until(deadline - std::min(kSettleReserve, whole / 3)) !=
+      std::future_status::ready) {
+    log_event("stopping", "calls that are still running are cut");
+    services.cut = true;
+  }
+  services.database.give_up_at(deadline);
+  serving.wait();
+  return services.settlements.drain(deadline);
+}
+
+} // namespace
+
+int run_gateway(const Config& config, const StopSignal& stop) {
+  raise_descriptor_limit();
+  Database database(config.database, config.database_pool_size);
+  database.check();
+  Transport transport;
+  SettlementQueue settlements(
+      [&](const Resolution& resolution) { return try_resolution(database, resolution); }, {});
+  HoldKeeper holds(
+      [&](const std::string& organization_id, const std::string& hold_id) {
+        return extend(database, config, organization_id, hold_id);
+      },
+      milliseconds(config.hold_ttl_ms));
+  Services services{config, database, transport, settlements, holds};
+  Server server({static_cast<std::size_t>(config.threads), config.max_body_bytes},
+                all_routes(services));
+  const int port = server.bind(config.listen_host, config.listen_port);
+  std::future<bool> serving = std::async(std::launch::async, [&] {
+    const bool ended_well = server.serve();
+    stop.wake();
+    return ended_well;
+  });
+  announce(config, port);
+  stop.wait();
+  const std::size_t lost = drain(config, services, server, serving);
+  if (lost > 0)
+    log_event("stopped", "settlements that are not in the ledger: " + std::to_string(lost));
+  return serving.get() && lost == 0 ? 0 : 1;
+}
+
+} // namespace holdfast::gateway

@@ -1,0 +1,176 @@
+#include "gateway/governed_call.hpp"
+
+#include "gateway/bounded_json.hpp"
+#include "gateway/http_error.hpp"
+#include "gateway/json_text.hpp"
+#include "gateway/log.hpp"
+#include "gateway/token_bound.hpp"
+
+namespace holdfast::gateway {
+namespace {
+
+constexpr int kGone = 410;
+constexpr std::size_t kLongestModelName = 256;
+
+void check_prompt_size(const ChatRequest& chat, std::size_t max_prompt_bytes) {
+  const auto bytes = static_cast<std::size_t>(prompt_bytes(chat));
+  if (bytes <= max_prompt_bytes) return;
+  HttpError error(413, "prompt_too_large",
+                  "The prompt has " + std::to_string(bytes) + " bytes of text, more than the " +
+                      std::to_string(max_prompt_bytes) + " allowed. Shorten it.");
+  error.details = {{"promptBytes", std::to_string(bytes)},
+                   {"maxPromptBytes", std::to_string(max_prompt_bytes)}};
+  throw error;
+}
+
+void check_model_name(const std::string& model) {
+  if (!model.empty() && model.size() <= kLongestModelName) return;
+  throw HttpError(400, "bad_value",
+                  "The field model must have 1 to " + std::to_string(kLongestModelName) +
+                      " bytes of text.",
+                  "model");
+}
+
+OpenRequest open_request(const Config& config, const CallOrder& order) {
+  OpenRequest request;
+  request.organization_id = order.controls.key.organization_id;
+  request.key_hash = order.controls.key.hash;
+  request.model = order.chat.model;
+  request.prompt_tokens = prompt_token_bound(order.chat);
+  request.completion_tokens = completion_token_bound(order.chat);
+  request.provider = order.provider;
+  for (const ProviderConfig& provider : config.providers)
+    request.providers.push_back(provider.name);
+  request.workflow_id = order.controls.workflow_id;
+  request.user_id = order.controls.user_id;
+  request.idempotency_key = order.controls.idempotency_key;
+  if (request.idempotency_key) request.fingerprint = order.fingerprint;
+  request.ttl_ms = config.hold_ttl_ms;
+  return request;
+}
+
+HttpError no_place() {
+  HttpError error(503, "settlements_waiting",
+                  "Too many calls wait to be settled in the database, so no more are made. Try "
+                  "again shortly.");
+  error.retry_after_s = 5;
+  return error;
+}
+
+} // namespace
+
+std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
+GovernedCall::open(Services& services, RequestContext& context, CallOrder order) {
+  check_model_name(order.chat.model);
+  check_prompt_size(order.chat, services.config.max_prompt_bytes);
+  context.model = order.chat.model;
+  auto place = services.settlements.reserve();
+  if (!place) throw no_place();
+  OpenedCall opened = services.database.open_call(open_request(services.config, order));
+  context.provider = opened.provider;
+  switch (opened.outcome) {
+  case OpenOutcome::denied:
+    throw error_from_denial(opened);
+  case OpenOutcome::in_flight:
+    throw error_in_flight(opened);
+  case OpenOutcome::replay:
+    return StoredAnswer{opened.answer_status, std::move(opened.answer), opened.estimated_cost};
+  case OpenOutcome::granted:
+    break;
+  }
+  return std::make_unique<GovernedCall>(services, context, std::move(order), std::move(opened),
+                                        std::move(*place));
+}
+
+GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrder order,
+                           OpenedCall opened, SettlementQueue::Place place)
+    : services_(services), context_(context), order_(std::move(order)), opened_(std::move(opened)),
+      counter_(order_.chat), place_(std::move(place)) {
+  services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);
+}
+
+GovernedCall::~GovernedCall() {
+  if (!place_) return;
+  try {
+    const HttpError error(kGone, "interrupted",
+                          "The first call with this Idempotency-Key was interrupted. What it had "
+                          "used was charged; send a new key to make the call again.");
+    settle(error.status, error_body(error, ErrorShape::api, context_.request_id));
+  } catch (const std::exception& error) {
+    log_event("settlement_error", opened_.hold_id + ": " + error.what());
+  }
+}
+
+std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()> client_gone) {
+  const ProviderConfig* config = find_provider_config(services_.config, opened_.provider);
+  if (config == nullptr) {
+    release();
+    throw HttpError(422, "provider_not_configured",
+                    "The provider " + opened_.provider + " has no key in this gateway.");
+  }
+  TransportLimits limits = services_.config.limits;
+  // The first byte of an answer that is not streamed comes when all of it is made.
+  if (!order_.chat.stream) limits.first_byte_timeout_ms = limits.total_timeout_ms;
+  return ProviderCall::start(services_.transport, order_.chat, *config, limits,
+                             std::move(client_gone));
+}
+
+void GovernedCall::note_answering_model(const std::string& model) {
+  // jsonb takes no NUL, and a settlement must not fail over a name.
+  const bool plain = model.size() <= kLongestModelName && model.find('\0') == std::string::npos;
+  if (!model.empty() && plain) order_.metadata["answeredModel"] = model;
+}
+
+Settlement GovernedCall::settlement(int answer_status, const std::string& answer) const {
+  const Usage usage = counter_.usage();
+  Settlement settled;
+  settled.organization_id = order_.controls.key.organization_id;
+  settled.hold_id = opened_.hold_id;
+  settled.model = opened_.model;
+  settled.prompt_tokens = usage.prompt_tokens;
+  settled.completion_tokens = usage.completion_tokens;
+  settled.cached_tokens = usage.cached_tokens;
+  settled.cache_write_tokens = usage.cache_write_tokens;
+  settled.reasoning_tokens = usage.reasoning_tokens;
+  settled.estimated = usage.estimated;
+  if (usage.reported_cost_usd && is_json_number(*usage.reported_cost_usd)) {
+    settled.reported_cost_usd = usage.reported_cost_usd;
+  }
+  settled.answer_status = answer_status;
+  settled.answer = answer;
+  settled.metadata_json = dump_json(order_.metadata);
+  return settled;
+}
+
+std::optional<SettledCall> GovernedCall::resolve(Resolution resolution) {
+  services_.holds.forget(opened_.hold_id);
+  SettlementQueue::Place place = std::move(*place_);
+  place_.reset();
+  SettledCall settled;
+  switch (try_resolution(services_.database, resolution, &settled)) {
+  case ResolutionResult::done:
+    return settled;
+  case ResolutionResult::later:
+    services_.settlements.keep(std::move(resolution), std::move(place));
+    break;
+  case ResolutionResult::refused:
+    services_.settlements.record_refused(resolution);
+    break;
+  }
+  return std::nullopt;
+}
+
+std::optional<SettledCall> GovernedCall::settle(int answer_status, const std::string& answer) {
+  auto settled = resolve({Resolution::Kind::settle, settlement(answer_status, answer)});
+  if (settled) context_.cost_usd = settled->cost_usd;
+  return settled;
+}
+
+void GovernedCall::release() {
+  Settlement released;
+  released.organization_id = order_.controls.key.organization_id;
+  released.hold_id = opened_.hold_id;
+  resolve({Resolution::Kind::release, std::move(released)});
+}
+
+} // namespace holdfast::gateway

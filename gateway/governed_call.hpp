@@ -1,0 +1,95 @@
+// One governed call: opened in the database before the provider is asked, resolved there after.
+#pragma once
+
+#include "gateway/call.hpp"
+#include "gateway/config.hpp"
+#include "gateway/database.hpp"
+#include "gateway/hold_keeper.hpp"
+#include "gateway/request_context.hpp"
+#include "gateway/request_controls.hpp"
+#include "gateway/settlement_queue.hpp"
+#include "gateway/transport.hpp"
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace holdfast::gateway {
+
+// What all requests share. `cut` turns true when a stop has waited long enough: running calls end.
+struct Services {
+  const Config& config;
+  Database& database;
+  Transport& transport;
+  SettlementQueue& settlements;
+  HoldKeeper& holds;
+  std::atomic<bool> cut{false};
+};
+
+// What a front door asks for. `provider`, when set, is the only one to ask.
+struct CallOrder {
+  Controls controls;
+  ChatRequest chat;
+  std::optional<std::string> provider;
+  std::string fingerprint;
+  nlohmann::json metadata = nlohmann::json::object();
+};
+
+// What an earlier call under the same Idempotency-Key was answered. `cost_usd` is what that one
+// cost, when the database says.
+struct StoredAnswer {
+  int status = 200;
+  std::string body;
+  std::optional<std::string> cost_usd;
+};
+
+// A call with a granted hold. It is resolved exactly once; one that is destroyed unresolved is
+// settled with what was counted, so that no path forgets it.
+class GovernedCall {
+public:
+  // Opens a call. Throws HttpError when there is none to make: bad value, denied (402), in flight
+  // (409), no place for its settlement (503), database away (503).
+  static std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
+  open(Services& services, RequestContext& context, CallOrder order);
+
+  // Takes over a hold that was granted; open() is the way to get one.
+  GovernedCall(Services& services, RequestContext& context, CallOrder order, OpenedCall opened,
+               SettlementQueue::Place place);
+  ~GovernedCall();
+  GovernedCall(const GovernedCall&) = delete;
+  GovernedCall& operator=(const GovernedCall&) = delete;
+
+  // Starts the attempt at the provider that the database chose.
+  std::unique_ptr<ProviderCall> start_provider(std::function<bool()> client_gone);
+
+  // What was received so far; feed it what the provider sends.
+  UsageCounter& counter() { return counter_; }
+  const std::string& provider() const { return opened_.provider; }
+  const std::string& model() const { return opened_.model; }
+  bool has_idempotency_key() const { return order_.controls.idempotency_key.has_value(); }
+
+  // Settles what was counted, with the answer that a repeat is to get. Never throws and never loses
+  // it: nothing is returned when the database is to take it later.
+  std::optional<SettledCall> settle(int answer_status, const std::string& answer);
+
+  // Gives the hold back: the provider charged nothing.
+  void release();
+
+  // Names the model that answered, for the ledger's metadata.
+  void note_answering_model(const std::string& model);
+
+private:
+  Settlement settlement(int answer_status, const std::string& answer) const;
+  std::optional<SettledCall> resolve(Resolution resolution);
+
+  Services& services_;
+  RequestContext& context_;
+  CallOrder order_;
+  OpenedCall opened_;
+  UsageCounter counter_;
+  std::optional<SettlementQueue::Place> place_;
+};
+
+} // namespace holdfast::gateway

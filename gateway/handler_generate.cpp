@@ -1,0 +1,184 @@
+#include "gateway/handler_generate.hpp"
+
+#include "gateway/bounded_json.hpp"
+#include "gateway/front_door.hpp"
+#include "gateway/json_text.hpp"
+#include "gateway/providers/registry.hpp"
+#include "gateway/request_json.hpp"
+
+namespace holdfast::gateway {
+namespace {
+
+std::string sse_event(const std::string& name, const std::string& data) {
+  return "event: " + name + "\ndata: " + data + "\n\n";
+}
+
+// Speaks the shapes of /api/ai. A stream is `delta` events, then `done` with the body that generate
+// would answer, or `error`.
+class GenerateDoor : public FrontDoor {
+public:
+  ErrorShape shape() const override { return ErrorShape::api; }
+
+  std::string stored_body(const AnswerFacts& facts) const override {
+    std::string content;
+    if (!facts.answer.choices.empty()) {
+      const Choice& first = facts.answer.choices.front();
+      content = first.content.empty() ? first.refusal : first.content;
+    }
+    const nlohmann::json usage = {
+        {"promptTokens", facts.usage.prompt_tokens},
+        {"completionTokens", facts.usage.completion_tokens},
+        {"totalTokens", facts.usage.prompt_tokens + facts.usage.completion_tokens}};
+    return ObjectText()
+        .add("success", true)
+        .add("requestId", facts.request_id)
+        .add("content", content)
+        .add("usage", usage)
+        .add("latencyMs", facts.latency_ms)
+        .add("provider", facts.provider)
+        .add("model", facts.answer.model.empty() ? facts.model : facts.answer.model)
+        .add("cached", false)
+        .add("fallbackUsed", false)
+        .text();
+  }
+
+  std::string sent_body(const std::string& stored,
+                        const std::optional<std::string>& cost_usd) const override {
+    return with_member(stored, "costUSD", decimal_json(cost_usd));
+  }
+
+  std::string stream_event(const StreamEvent& event) override {
+    std::string content;
+    for (const ChatDelta& delta : event.deltas) {
+      content += delta.content.empty() ? delta.refusal : delta.content;
+    }
+    return content.empty() ? "" : delta_event(content);
+  }
+
+  std::string stream_end(const std::string& stored, const Usage&,
+                         const std::optional<SettledCall>& settled) override {
+    const std::string body = sent_body(stored, settled ? settled->cost_usd : std::nullopt);
+    const auto remaining = settled ? settled->remaining_usd : std::nullopt;
+    return sse_event("done", with_member(body, "remainingUSD", decimal_json(remaining)));
+  }
+
+  std::string stream_error(const HttpError& error, const std::string& request_id) override {
+    return sse_event("error", error_body(error, ErrorShape::api, request_id));
+  }
+
+  std::string stream_replay(const std::string& stored,
+                            const std::optional<std::string>& cost_usd) override {
+    const auto body = parse_bounded_json(stored);
+    if (!body || !body->is_object()) throw std::runtime_error("a stored answer cannot be read");
+    const std::string content = body->value("content", std::string());
+    return (content.empty() ? "" : delta_event(content)) +
+           stream_end(stored, {}, SettledCall{cost_usd, std::nullopt});
+  }
+
+private:
+  static std::string delta_event(const std::string& content) {
+    return sse_event("delta", dump_json({{"content", content}}));
+  }
+};
+
+Message message(const std::string& role, const std::string& text) {
+  Message made;
+  made.role = role;
+  made.parts.push_back({ContentPart::Kind::text, text, ""});
+  return made;
+}
+
+std::string required_prompt(const nlohmann::json& body) {
+  const auto prompt = optional_text(body, "prompt");
+  if (!prompt || prompt->empty()) {
+    throw HttpError(400, "bad_value", "The field prompt must be a text that is not empty.",
+                    "prompt");
+  }
+  return *prompt;
+}
+
+// Which provider is to be asked, and the model when none is named: the provider's default.
+void choose(const Config& config, const nlohmann::json& body, CallOrder& order) {
+  order.provider = optional_text(body, "provider");
+  if (order.provider && !provider::find_provider(*order.provider)) {
+    throw HttpError(400, "unknown_provider",
+                    "The field provider names no provider that is known. GET /api/ai/providers "
+                    "lists them.",
+                    "provider");
+  }
+  if (order.provider && !find_provider_config(config, *order.provider)) {
+    throw HttpError(422, "provider_not_configured",
+                    "The provider " + *order.provider +
+                        " has no key in this gateway. GET /api/ai/providers shows which have.",
+                    "provider");
+  }
+  const auto model = optional_text(body, "model");
+  if (model) {
+    order.chat.model = *model;
+    return;
+  }
+  if (!order.provider) {
+    order.provider =
+        config.default_provider.empty() ? config.providers.front().name : config.default_provider;
+  }
+  order.chat.model = provider::find_provider(*order.provider)->default_model;
+}
+
+void read_controls_of_body(const nlohmann::json& body, Controls& controls) {
+  if (const auto workflow = optional_text(body, "workflowId")) {
+    merge_control(controls.workflow_id, checked_workflow_id(*workflow, "workflowId"), "workflowId");
+  }
+  if (const auto key = optional_text(body, "idempotencyKey")) {
+    merge_control(controls.idempotency_key, checked_idempotency_key(*key, "idempotencyKey"),
+                  "idempotencyKey");
+  }
+  if (const auto user = optional_text(body, "userId")) {
+    const std::string id = checked_user_id(*user, "userId");
+    if (!controls.user_id) controls.user_id = id;
+  }
+}
+
+CallOrder read_order(const Config& config, const httplib::Request& request, const std::string& text,
+                     bool stream) {
+  CallOrder order;
+  order.controls = read_controls(request);
+  nlohmann::json body = parse_request_object(text);
+  read_controls_of_body(body, order.controls);
+  ChatRequest& chat = order.chat;
+  if (const auto system = optional_text(body, "systemPrompt"); system && !system->empty()) {
+    chat.messages.push_back(message("system", *system));
+  }
+  chat.messages.push_back(message("user", required_prompt(body)));
+  chat.temperature = optional_number(body, "temperature", 0, 2);
+  chat.max_tokens =
+      static_cast<int>(optional_integer(body, "maxTokens", 1, config.max_completion_tokens)
+                           .value_or(config.default_max_tokens));
+  chat.stream = stream;
+  const std::string priority = optional_text(body, "priority").value_or("normal");
+  if (priority != "low" && priority != "normal" && priority != "high") {
+    throw HttpError(400, "bad_value", "The field priority must be low, normal or high.",
+                    "priority");
+  }
+  order.metadata["priority"] = priority;
+  choose(config, body, order);
+  body.erase("idempotencyKey"); // it may as well come as a header
+  order.fingerprint = request_fingerprint(request.method, request.path, body);
+  return order;
+}
+
+Route::Handler generate_handler(Services& services, bool stream) {
+  return [&services, stream](RequestContext& context, const httplib::Request& request,
+                             const std::string& body, httplib::Response& response) {
+    CallOrder order = read_order(services.config, request, body, stream);
+    serve_call(services, context, std::move(order), std::make_shared<GenerateDoor>(), response);
+  };
+}
+
+} // namespace
+
+std::vector<Route> generate_routes(Services& services) {
+  return {{"POST", "/api/ai/generate", generate_handler(services, false)},
+          {"POST", "/api/ai/stream", generate_handler(services, true)}};
+}
+
+} // namespace holdfast::gateway

@@ -1,0 +1,27 @@
+// holdfast-gateway: governs AI calls through a PostgreSQL database.
+#include "gateway/config.hpp"
+#include "gateway/gateway.hpp"
+#include "gateway/shutdown.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+using namespace holdfast::gateway;
+
+int main(int argc, char** argv) {
+  try {
+    const StopSignal stop;
+    const auto settings =
+        read_config(std::vector<std::string>(argv + 1, argv + argc), process_environment);
+    if (const auto* exit = std::get_if<ConfigExit>(&settings)) {
+      std::fputs(exit->text.c_str(), exit->status == 0 ? stdout : stderr);
+      return exit->status;
+    }
+    return run_gateway(std::get<Config>(settings), stop);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "holdfast-gateway: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,31 @@
+// The one table of providers.
+#pragma once
+
+#include "gateway/providers/provider.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast::provider {
+
+// What the gateway knows of a provider. The variables are names of environment variables. `adapter`
+// lives as long as the program; it is null for the sandbox, which has no HTTP, key or base URL.
+struct ProviderInfo {
+  std::string name;
+  std::string display_name;
+  std::string key_variable;
+  std::string base_url_variable;
+  std::string default_base_url;
+  std::string default_model;
+  std::vector<std::string> capabilities;
+  const Adapter* adapter = nullptr;
+};
+
+// All providers, in the order they are listed to users. The sandbox is last.
+const std::vector<ProviderInfo>& all_providers();
+
+// The provider of that exact name, or null.
+const ProviderInfo* find_provider(std::string_view name);
+
+} // namespace holdfast::provider

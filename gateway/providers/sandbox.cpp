@@ -1,0 +1,118 @@
+#include "gateway/providers/sandbox.hpp"
+
+#include "gateway/bounded_json.hpp"
+#include "gateway/token_bound.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace holdfast::provider::sandbox {
+
+namespace {
+
+constexpr int kMaxPieces = 64;
+
+constexpr std::array<std::string_view, 16> kWords = {
+    "This", "text", "was", "made", "by",     "the", "sandbox", "provider",
+    "and",  "not",  "by",  "a",    "model,", "for", "trial",   "only."};
+
+// The word at this place, with the space that parts it from the one before.
+std::string word_at(int place) {
+  if (place == 0) return "[sandbox]";
+  return " " + std::string(kWords[static_cast<std::size_t>(place - 1) % kWords.size()]);
+}
+
+std::string words(int begin, int end) {
+  std::string text;
+  for (int place = begin; place < end; ++place)
+    text += word_at(place);
+  return text;
+}
+
+// FNV-1a over everything the answer depends on: the same request has the same id.
+std::string answer_id(const ChatRequest& request) {
+  std::uint64_t hash = 14695981039346656037U;
+  const auto mix = [&](std::string_view text) {
+    for (const char c : text)
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    hash = (hash ^ 0xFFU) * 1099511628211U;
+  };
+  mix(request.model);
+  mix(std::to_string(request.max_tokens) + "x" + std::to_string(request.choices));
+  for (const Message& message : request.messages) {
+    mix(message.role);
+    for (const ContentPart& part : message.parts)
+      mix(part.text);
+  }
+  std::string id = "chatcmpl-sandbox-";
+  for (int shift = 60; shift >= 0; shift -= 4)
+    id.push_back("0123456789abcdef"[(hash >> static_cast<unsigned>(shift)) & 0xFU]);
+  return id;
+}
+
+Usage usage_of(const ChatRequest& request) {
+  Usage usage;
+  usage.prompt_tokens = prompt_token_bound(request);
+  usage.completion_tokens = completion_token_bound(request);
+  return usage;
+}
+
+StreamEvent event_of(const std::string& id, const ChatRequest& request) {
+  StreamEvent event;
+  event.id = id;
+  event.model = request.model;
+  return event;
+}
+
+StreamEvent piece(const std::string& id, const ChatRequest& request, ChatDelta delta) {
+  StreamEvent event = event_of(id, request);
+  event.deltas.push_back(std::move(delta));
+  return event;
+}
+
+} // namespace
+
+ChatAnswer answer(const ChatRequest& request) {
+  ChatAnswer made;
+  made.id = answer_id(request);
+  made.model = request.model;
+  for (int index = 0; index < request.choices; ++index) {
+    Choice choice;
+    choice.index = index;
+    choice.content = words(0, request.max_tokens);
+    choice.finish_reason = "length";
+    made.choices.push_back(std::move(choice));
+  }
+  made.usage = usage_of(request);
+  return made;
+}
+
+std::vector<StreamEvent> stream(const ChatRequest& request) {
+  const std::string id = answer_id(request);
+  const int piece_words = (request.max_tokens + kMaxPieces - 1) / kMaxPieces;
+  std::vector<StreamEvent> events;
+  for (int index = 0; index < request.choices; ++index) {
+    ChatDelta delta;
+    delta.index = index;
+    for (int begin = 0; begin < request.max_tokens; begin += piece_words) {
+      delta.content = words(begin, std::min(begin + piece_words, request.max_tokens));
+      events.push_back(piece(id, request, delta));
+    }
+    delta.content.clear();
+    delta.finish_reason = "length";
+    events.push_back(piece(id, request, delta));
+  }
+  StreamEvent usage = event_of(id, request);
+  usage.usage = usage_of(request);
+  events.push_back(std::move(usage));
+  StreamEvent done = event_of(id, request);
+  done.done = true;
+  events.push_back(std::move(done));
+  return events;
+}
+
+} // namespace holdfast::provider::sandbox

@@ -1,0 +1,69 @@
+// The HTTP server: bounds, routes, error answers, the log line of each request.
+#pragma once
+
+#include "gateway/http_library.hpp"
+#include "gateway/request_context.hpp"
+#include "gateway/worker_pool.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace holdfast::gateway {
+
+class ClientSocket;
+
+// One endpoint: an exact path and its method. The handler gets the whole body, "" for GET, and
+// throws HttpError, DatabaseError or DatabaseUnavailable for what is not to be answered.
+struct Route {
+  using Handler = std::function<void(RequestContext&, const httplib::Request&,
+                                     const std::string& body, httplib::Response&)>;
+  std::string method;
+  std::string path;
+  Handler handler;
+};
+
+struct ServerBounds {
+  std::size_t threads = 128;
+  std::size_t max_body_bytes = 1048576;
+};
+
+// What is wrong with a request before its body is read; nothing when it may go on. 404 and 405 by
+// the routes; 400, 413, 415 by the headers that frame and describe the body.
+std::optional<HttpError> check_head(const httplib::Request& request,
+                                    const std::vector<Route>& routes, std::size_t max_body_bytes);
+
+// Serves the routes. cpp-httplib parses and writes; the connection, its bounds and its threads are
+// ours, since the library bounds neither headers, nor chunked bodies, nor its queue.
+class Server : private httplib::Server {
+public:
+  Server(ServerBounds bounds, std::vector<Route> routes);
+
+  // Listens, and returns the port. Throws std::runtime_error when that cannot be had.
+  int bind(const std::string& host, int port);
+
+  // Serves until stop(), and until what was begun by then is answered. False when the listening
+  // socket failed.
+  bool serve();
+
+  // Accepts no more connections; those that are idle end. Safe from another thread.
+  void stop();
+
+private:
+  bool process_and_close_socket(socket_t socket) override;
+  void serve_connection(ClientSocket& client);
+  bool serve_one(ClientSocket& client, bool last);
+  void refuse(ClientSocket& client);
+  bool wait_for_request(const ClientSocket& client, bool first) const;
+  void set_handlers();
+  void add_route(const Route& route);
+
+  ServerBounds bounds_;
+  std::vector<Route> routes_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> waiting_{0};
+};
+
+} // namespace holdfast::gateway

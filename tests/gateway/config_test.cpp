@@ -1,0 +1,152 @@
+#include "gateway/config.hpp"
+
+#include <gtest/gtest.h>
+#include <map>
+
+namespace holdfast::gateway {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+std::variant<Config, ConfigExit> read(const std::vector<std::string>& arguments,
+                                      const Variables& variables = {}) {
+  return read_config(arguments, [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
+Config accepted(const std::vector<std::string>& arguments, const Variables& variables = {}) {
+  const auto result = read(arguments, variables);
+  if (const auto* exit = std::get_if<ConfigExit>(&result)) {
+    ADD_FAILURE() << exit->text;
+    return {};
+  }
+  return std::get<Config>(result);
+}
+
+std::string refused(const std::vector<std::string>& arguments, const Variables& variables = {}) {
+  const auto result = read(arguments, variables);
+  const auto* exit = std::get_if<ConfigExit>(&result);
+  EXPECT_NE(exit, nullptr);
+  if (exit == nullptr) return "";
+  EXPECT_EQ(exit->status, 2);
+  return exit->text;
+}
+
+TEST(ConfigTest, DefaultsAreThoseOfTheHelp) {
+  const Config config = accepted({"--database", "dbname=x"});
+  EXPECT_EQ(config.listen_host, "127.0.0.1");
+  EXPECT_EQ(config.listen_port, 8787);
+  EXPECT_EQ(config.threads, 128);
+  EXPECT_EQ(config.max_prompt_bytes, 51200U);
+  EXPECT_EQ(config.limits.total_timeout_ms, 600000);
+  EXPECT_EQ(config.hold_ttl_ms, 660000);
+}
+
+TEST(ConfigTest, FlagComesBeforeEnvironment) {
+  const Variables variables = {{"HOLDFAST_DATABASE", "dbname=env"},
+                               {"HOLDFAST_LISTEN", "127.0.0.1:1"},
+                               {"ORCHESTRATOR_MAX_INPUT_LENGTH", "99"}};
+  const Config config = accepted({"--listen=[::1]:0"}, variables);
+  EXPECT_EQ(config.database, "dbname=env");
+  EXPECT_EQ(config.listen_host, "::1");
+  EXPECT_EQ(config.listen_port, 0);
+  EXPECT_EQ(config.max_prompt_bytes, 99U);
+}
+
+TEST(ConfigTest, HoldLifeFollowsTheTotalTimeoutUnlessGiven) {
+  EXPECT_EQ(accepted({"--database", "x", "--total-timeout-ms", "1000"}).hold_ttl_ms, 61000);
+  EXPECT_EQ(accepted({"--database", "x", "--hold-ttl-ms", "20000"}).hold_ttl_ms, 20000);
+}
+
+TEST(ConfigTest, BadValueIsRefusedByName) {
+  for (const char* value : {"0", "-1", "257", "x", "1.5", "", "99999999999999999999"}) {
+    const std::string text = refused({"--database", "x", "--threads", value});
+    EXPECT_NE(text.find("--threads must be"), std::string::npos) << value;
+  }
+  for (const char* value : {"", "host", ":80", "h:65536", "h:x", "::1:80"}) {
+    EXPECT_NE(refused({"--listen", value}).find("--listen must be"), std::string::npos) << value;
+  }
+  EXPECT_NE(refused({"--database", "x"}, {{"ORCHESTRATOR_MAX_INPUT_LENGTH", "many"}})
+                .find("ORCHESTRATOR_MAX_INPUT_LENGTH must be"),
+            std::string::npos);
+  EXPECT_NE(refused({"--nope", "x"}).find("--nope"), std::string::npos);
+  EXPECT_NE(refused({"--threads"}).find("--threads needs a value"), std::string::npos);
+  EXPECT_NE(refused({}).find("--database"), std::string::npos);
+  EXPECT_NE(
+      refused({"--database", "x", "--default-max-tokens", "9", "--max-completion-tokens", "8"})
+          .find("--default-max-tokens"),
+      std::string::npos);
+}
+
+TEST(ConfigTest, ProviderIsActiveByItsKey) {
+  const Config none = accepted({"--database", "x"});
+  ASSERT_EQ(none.providers.size(), 1U);
+  EXPECT_EQ(none.providers[0].name, "sandbox");
+  const Config one = accepted({"--database", "x"},
+                              {{"OPENAI_API_KEY", "sk-1"}, {"OPENAI_BASE_URL", "http://h/v1/"}});
+  ASSERT_EQ(one.providers.size(), 1U);
+  EXPECT_EQ(one.providers[0].name, "openai");
+  EXPECT_EQ(one.providers[0].api_key, "sk-1");
+  EXPECT_EQ(one.providers[0].base_url, "http://h/v1");
+  EXPECT_EQ(find_provider_config(one, "openai")->api_key, "sk-1");
+  EXPECT_NE(find_provider_config(one, "sandbox"), nullptr);
+  EXPECT_EQ(find_provider_config(one, "nobody"), nullptr);
+}
+
+TEST(ConfigTest, DefaultProviderNeedsItsKey) {
+  EXPECT_NE(refused({"--database", "x", "--default-provider", "openai"}).find("without a key"),
+            std::string::npos);
+  EXPECT_NE(refused({"--database", "x", "--default-provider", "nobody"}).find("no provider"),
+            std::string::npos);
+  EXPECT_EQ(accepted({"--database", "x"}, {{"ORCHESTRATOR_DEFAULT_PROVIDER", "sandbox"}})
+                .default_provider,
+            "sandbox");
+}
+
+TEST(ConfigTest, RefusalsShowNoSecret) {
+  const std::string secret = "hunter2 hunter2";
+  EXPECT_EQ(refused({"--database", "x"}, {{"OPENAI_API_KEY", secret}}).find("hunter2"),
+            std::string::npos);
+  EXPECT_EQ(refused({"--listen", secret}).find("hunter2"), std::string::npos);
+  EXPECT_EQ(refused({"postgres://u:hunter2@h/d"}).find("hunter2"), std::string::npos);
+  EXPECT_NE(refused({"--database", "x"}, {{"OPENAI_API_KEY", "k"}, {"OPENAI_BASE_URL", "ftp://h"}})
+                .find("OPENAI_BASE_URL"),
+            std::string::npos);
+}
+
+TEST(ConfigTest, HelpNamesEveryFlagAndVariable) {
+  const auto result = read({"--help"}, {{"OPENAI_API_KEY", "hunter2"}});
+  const auto& exit = std::get<ConfigExit>(result);
+  EXPECT_EQ(exit.status, 0);
+  for (const char* word : {"--listen",
+                           "--database",
+                           "--database-pool",
+                           "--threads",
+                           "--max-body-bytes",
+                           "--max-prompt-bytes",
+                           "--default-max-tokens",
+                           "--max-completion-tokens",
+                           "--connect-timeout-ms",
+                           "--first-byte-timeout-ms",
+                           "--idle-timeout-ms",
+                           "--total-timeout-ms",
+                           "--hold-ttl-ms",
+                           "--drain-timeout-ms",
+                           "--max-answer-bytes",
+                           "--default-provider",
+                           "--version",
+                           "HOLDFAST_LISTEN",
+                           "HOLDFAST_DATABASE",
+                           "ORCHESTRATOR_MAX_INPUT_LENGTH",
+                           "ORCHESTRATOR_DEFAULT_PROVIDER",
+                           "OPENAI_API_KEY",
+                           "OPENAI_BASE_URL"}) {
+    EXPECT_NE(exit.text.find(word), std::string::npos) << word;
+  }
+  EXPECT_EQ(exit.text.find("hunter2"), std::string::npos);
+}
+
+} // namespace
+} // namespace holdfast::gateway
