@@ -1,0 +1,68 @@
+// docs/openapi.json says what the gateway does: its routes, and the members of its answers.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, afterEach, before, test } from 'node:test';
+import { World } from './support/world.mjs';
+
+const kDocument = JSON.parse(readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8'));
+const kBodies = {
+  ChatRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
+  GenerateRequest: { prompt: 'Hello!', model: 'gpt-4o-mini', maxTokens: 5 },
+};
+const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };
+
+let world;
+before(async () => (world = await World.create({ providerKey: null })));
+afterEach(() => world.verify());
+after(() => world.close());
+
+function schemaOf(content) {
+  return content?.['application/json']?.schema.$ref?.split('/').at(-1);
+}
+
+// That a value has the members and types of a schema, as far as openapi.json uses JSON Schema.
+function verify(value, schema, path) {
+  if (schema.$ref) return verify(value, kDocument.components.schemas[schema.$ref.split('/').at(-1)], path);
+  if (schema.const !== undefined) assert.equal(value, schema.const, path);
+  if (schema.enum) assert.ok(schema.enum.includes(value), path);
+  if (schema.type) {
+    const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
+    const types = [schema.type].flat().map((name) => (name === 'integer' ? 'number' : name));
+    assert.ok(types.includes(type), `${path} is ${type}, not ${types}`);
+  }
+  for (const name of schema.required ?? []) assert.ok(name in value, `${path}.${name} is missing`);
+  for (const [name, member] of Object.entries(schema.properties ?? {})) {
+    if (value?.[name] !== undefined) verify(value[name], member, `${path}.${name}`);
+  }
+  if (schema.items) value.forEach((item, index) => verify(item, schema.items, `${path}[${index}]`));
+  if (schema.additionalProperties) {
+    for (const [name, member] of Object.entries(value)) verify(member, schema.additionalProperties, `${path}.${name}`);
+  }
+}
+
+for (const [path, methods] of Object.entries(kDocument.paths)) {
+  for (const [method, operation] of Object.entries(methods)) {
+    const body = kBodies[schemaOf(operation.requestBody?.content)];
+
+    test(`${method} ${path} answers as documented`, async () => {
+      const answer = await world.http(method.toUpperCase(), path, { body });
+      assert.equal(answer.status, 200, answer.text);
+      const { content } = operation.responses['200'];
+      const type = answer.headers.get('content-type').split(';')[0];
+      assert.ok(type in content, type);
+      if (type === 'application/json') verify(answer.json, content[type].schema, path);
+      if (body) world.expectEntry({ model: 'gpt-4o-mini', provider: 'sandbox', usage: kUsage });
+    });
+
+    test(`${method} ${path} ${operation.security ? 'needs no key' : 'is refused without a key, as documented'}`, async () => {
+      const answer = await world.http(method.toUpperCase(), path, { body, key: null });
+      if (operation.security) {
+        assert.equal(answer.status, 200);
+      } else {
+        assert.equal(answer.status, 401, answer.text);
+        verify(answer.json, operation.responses.default.content['application/json'].schema, path);
+      }
+    });
+  }
+}
