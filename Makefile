@@ -4,8 +4,9 @@ MODULE_big = holdfast
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" holdfast.control)
 
 OBJS = $(patsubst %.cpp,%.o,$(wildcard extension/*.cpp extension/pg/*.cpp extension/core/*.cpp))
-SCRIPT_built = sql/holdfast--$(EXTVERSION).sql
-DATA_built = $(SCRIPT_built)
+FRESH_SCRIPT = sql/holdfast--$(EXTVERSION).sql
+UPGRADE_SCRIPTS = $(patsubst sql/upgrades/%,sql/holdfast--%,$(wildcard sql/upgrades/*.sql))
+DATA_built = $(FRESH_SCRIPT) $(UPGRADE_SCRIPTS)
 EXTRA_CLEAN = $(OBJS:.o=.d)
 
 REGRESS = $(patsubst regress/sql/%.sql,%,$(sort $(wildcard regress/sql/*.sql)))
@@ -28,9 +29,16 @@ include $(PGXS)
 -include $(OBJS:.o=.d)
 
 SQL_FILES = $(addprefix sql/,$(shell grep -v '^--' sql/order))
-$(SCRIPT_built): $(SQL_FILES) sql/order holdfast.control
+FUNCTION_FILES = $(filter sql/functions/%,$(SQL_FILES))
+$(FRESH_SCRIPT): $(SQL_FILES) sql/order holdfast.control
 	printf '%s\n' '\echo Use "CREATE EXTENSION holdfast" to load this file. \quit' > $@
 	cat $(SQL_FILES) >> $@
+
+# An upgrade changes the tables by its own script and replays all functions.
+sql/holdfast--%.sql: sql/upgrades/%.sql $(FUNCTION_FILES) sql/order
+	printf '%s\n' '\echo Use "ALTER EXTENSION holdfast UPDATE" to load this file. \quit' > $@
+	cat $< >> $@
+	sed -E 's/^CREATE (FUNCTION|VIEW|TRIGGER)/CREATE OR REPLACE \1/' $(FUNCTION_FILES) >> $@
 
 .PHONY: help
 help:

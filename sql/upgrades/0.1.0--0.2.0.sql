@@ -1,0 +1,37 @@
+-- What changes in tables and types from 0.1.0 to 0.2.0; the functions are replayed after it.
+
+ALTER TABLE budgets
+    DROP CONSTRAINT budgets_scope_check,
+    ADD COLUMN soft_limit_usd numeric CHECK (soft_limit_usd >= 0 AND soft_limit_usd <= 1000000000000000
+                                             AND scale(soft_limit_usd) <= 18),
+    ADD COLUMN downgrade_at_usd numeric CHECK (downgrade_at_usd >= 0 AND downgrade_at_usd <= 1000000000000000
+                                               AND scale(downgrade_at_usd) <= 18),
+    ADD COLUMN downgrade_model text CHECK (octet_length(downgrade_model) BETWEEN 1 AND 255),
+    ADD CONSTRAINT budgets_scope CHECK
+        (scope IN ('workflow', 'user', 'api_key', 'community', 'provider', 'tool', 'credits', 'organization')),
+    ADD CONSTRAINT budgets_downgrade CHECK ((downgrade_at_usd IS NULL) = (downgrade_model IS NULL));
+
+ALTER TABLE budget_counters
+    ADD COLUMN slot smallint NOT NULL DEFAULT 0,
+    DROP CONSTRAINT budget_counters_pkey,
+    ADD PRIMARY KEY (budget_id, organization_id, period_start, slot);
+
+ALTER TABLE holds
+    ADD COLUMN community_id uuid,
+    ADD COLUMN tool text,
+    ADD COLUMN slots smallint[] NOT NULL DEFAULT '{}';
+
+ALTER TABLE budget_denials
+    ADD COLUMN community_id uuid,
+    ADD COLUMN tool text;
+
+ALTER TYPE ledger_kind ADD VALUE 'refund';
+CREATE SEQUENCE ledger_seq;
+SELECT pg_extension_config_dump('ledger_seq', '');
+ALTER TABLE ai_usage_ledger
+    ADD COLUMN seq bigint NOT NULL DEFAULT nextval('holdfast.ledger_seq'),
+    ADD COLUMN api_key_id uuid,
+    ADD COLUMN community_id uuid,
+    ADD COLUMN tool text,
+    ADD COLUMN corrects uuid;
+CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
