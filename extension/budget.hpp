@@ -11,29 +11,38 @@
 // Budgets, their running counters, and holds on them. Everything here needs a pg::Spi.
 namespace holdfast::budget {
 
+// Registers the callback by which changed budgets reach every server process.
+void start();
+
 // Whose budgets a call counts against.
 struct Subject {
   Uuid organization_id;
   std::optional<Uuid> workflow_id;
   std::optional<std::string> user_id;
   std::optional<std::string> provider;
+  std::optional<Uuid> api_key_id;
+  std::optional<Uuid> community_id;
+  std::optional<std::string> tool;
 };
 
-// One counter row. Counters are always locked in ascending order of this key, so that no two
-// operations wait for each other in a ring; the organization's row, the one that many calls share,
-// comes last and is locked for the shortest time.
+// One counter: a budget in one of its periods. Counters are always locked in ascending order, so
+// that no two operations wait for each other in a ring; the organization's month, the one that
+// many calls share, comes last and is locked for the shortest time.
 struct CounterKey {
-  int rank = 0; // of the scope
   Uuid budget_id;
   Uuid organization_id;
   std::int32_t period_start = 0;
 
+  bool is_shared() const { return budget_id == organization_id; }
   friend bool operator<(const CounterKey& a, const CounterKey& b);
+  friend bool operator==(const CounterKey& a, const CounterKey& b);
 };
 
-// The key of a counter that a hold names.
-CounterKey stored_counter(const Uuid& organization_id, const Uuid& budget_id,
-                          std::int32_t period_start);
+// A counter that applies to a call, and what is needed to make it when its period begins.
+struct Applicable {
+  CounterKey key;
+  std::string_view scope;
+};
 
 // What a counter shows after an operation. A refusal's held counts unexpired holds only; else it
 // may still count some that have run out and are not swept yet.
@@ -47,9 +56,19 @@ struct Figures {
   std::optional<Usd> remaining() const;
 };
 
-// The counters of every budget that applies to the subject at this moment, ascending; those of
-// a new period are still to be made.
-std::vector<CounterKey> counters_of(const Subject& subject, TimestampTz now);
+// Keeps this organization's budgets from changing until the transaction ends; the budgets that
+// are looked up after it are the newest. Called first by whatever moves money.
+void pin_budgets(const Uuid& organization_id);
+
+// The counters of every budget that applies to the subject at this moment, ascending.
+std::vector<Applicable> counters_of(const Subject& subject, TimestampTz now);
+
+// What the budgets that apply advise: a warning, a cheaper model.
+struct Advice {
+  std::optional<std::string> warning;         // the scope whose soft limit is reached
+  std::optional<std::string> downgrade_model; // of the first budget whose threshold is reached
+};
+Advice advice_for(const Subject& subject, TimestampTz now);
 
 // Adds `amount` to held on all counters, or on none when one of them would pass its limit; a
 // workflow's limit is lowered to `workflow_limit` where that is less.
@@ -57,37 +76,49 @@ struct Reservation {
   bool granted = false;
   Figures figures; // of the refusing budget, else of the tightest one
 };
-Reservation reserve(const std::vector<CounterKey>& keys, Usd amount,
+Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
                     std::optional<Usd> workflow_limit, TimestampTz now);
 
-// A change of counters that no limit refuses: money that was spent, holds that end.
+// The slot of a shared counter in which this server process counts.
+std::int16_t own_slot();
+
+// A change of a counter that no limit refuses: money that was spent, holds that end.
 struct Move {
-  CounterKey key;
+  Applicable counter;
+  std::int16_t slot = 0;
   Usd spent;     // added to spent
   Usd released;  // taken from held
-  Usd uncovered; // the part of `spent` that no hold had reserved
+  Usd uncovered; // the part of `spent` that no hold on this counter had reserved
 };
 struct Moved {
-  CounterKey key;
-  Figures figures;
-  Usd overrun; // by how much the uncovered part passed the limit
+  Move move;
+  Figures figures; // of the slot, where a counter has several
+  Usd overrun;     // by how much the uncovered part passed the limit
 };
-// Moves with the same key are summed up; applied in ascending order of the keys.
-std::vector<Moved> apply(std::vector<Move> moves);
+// Moves of the same counter and slot are summed up; applied in ascending order.
+std::vector<Moved> apply(std::vector<Move> moves, TimestampTz now);
 
-// What is left of the tightest of these budgets; nullopt when none has a limit.
-std::optional<Usd> least_remaining(const std::vector<Moved>& moved);
+// Takes back what apply() did, exactly, but for the holds that it released.
+void undo(const std::vector<Moved>& moved);
+
+// What is left of the tightest budget that applies; nullopt when none has a limit.
+std::optional<Usd> remaining_for(const Subject& subject, TimestampTz now);
 
 // A hold as it was when it ended.
 struct EndedHold {
   Uuid hold_id;
   Usd amount;
   bool expired = false; // had run out by then: its amount no longer covers anything
-  std::optional<Uuid> workflow_id;
-  std::optional<std::string> user_id;
-  std::optional<std::string> provider;
+  Subject subject;
   std::optional<std::string> call_key;
-  std::vector<CounterKey> counters;
+  struct Part {
+    CounterKey key;
+    std::int16_t slot = 0;
+  };
+  std::vector<Part> parts;
+
+  // The slot in which it holds on this counter, nullopt when it does not.
+  std::optional<std::int16_t> slot_on(const CounterKey& key) const;
 };
 enum class Ending { settled, released };
 
@@ -100,7 +131,6 @@ void add_release_moves(const EndedHold& hold, std::vector<Move>& moves);
 // A hold to be taken.
 struct HoldRequest {
   Subject subject;
-  std::optional<Uuid> api_key_id;
   std::optional<std::string> model;
   std::optional<std::string> call_key; // the caller's idempotency key of a governed call
   std::optional<Uuid> idempotency_key; // becomes the hold's id
@@ -113,8 +143,9 @@ struct HoldResult {
   Reservation reservation;
   TimestampTz expires_at = 0;
 };
-// Takes the hold or records the denial (table budget_denials) and sets PostgREST's status to 402.
-// Throws Error PT404, PT403 for a workflow that is unknown or of another organization.
-HoldResult take_hold(const HoldRequest& request, TimestampTz now);
+// Takes the hold. A denial is recorded (table budget_denials) and sets PostgREST's status to 402,
+// unless the caller is only `probing` and will ask for less. Throws Error PT404, PT403 for a
+// workflow that is unknown or of another organization.
+HoldResult take_hold(const HoldRequest& request, TimestampTz now, bool probing = false);
 
 } // namespace holdfast::budget

@@ -1,57 +1,37 @@
 // The running counters: reserving under limits, and moving what limits cannot refuse.
-#include "extension/budget.hpp"
+#include "extension/budget_counter.hpp"
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
-#include "extension/core/period.hpp"
 #include "extension/pg/spi.hpp"
 
+#include <algorithm>
 #include <map>
-#include <tuple>
 
 namespace holdfast::budget {
 
 namespace {
 
-// The order in which counters are locked; the shared organization row is the last.
-struct Scope {
-  std::string_view name;
-  int rank;
-};
-constexpr Scope kScopes[] = {{"workflow", 0}, {"organization", 9}};
-constexpr int kWorkflowRank = 0;
-constexpr int kOrganizationRank = 9;
+constexpr Oid kReserveTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID, NUMERICOID, NUMERICOID};
+pg::Statement reserve_below_limit(
+    "UPDATE holdfast.budget_counters SET held = held + $5"
+    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4"
+    " AND (limit_usd IS NULL OR spent + held + $5 <= limit_usd)"
+    " AND ($6 IS NULL OR spent + held + $5 <= $6)"
+    " RETURNING least(limit_usd, $6), spent, held",
+    kReserveTypes);
 
-std::string_view scope_of(int rank) {
-  for (const Scope& known : kScopes) {
-    if (known.rank == rank) return known.name;
-  }
-  throw Error("XX000", "a counter has the unknown rank " + std::to_string(rank));
-}
+constexpr Oid kRowTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID};
+pg::Statement lock_row("SELECT limit_usd, spent, held FROM holdfast.budget_counters"
+                       " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3"
+                       " AND slot = $4 FOR NO KEY UPDATE",
+                       kRowTypes);
 
-pg::Parameters key_parameters(const CounterKey& key) {
-  return pg::Parameters().add(key.budget_id).add(key.organization_id).date(key.period_start);
-}
-
-constexpr Oid kReserveTypes[] = {UUIDOID, UUIDOID, DATEOID, NUMERICOID, NUMERICOID};
-pg::Statement
-    reserve_below_limit("UPDATE holdfast.budget_counters SET held = held + $4"
-                        " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3"
-                        " AND (limit_usd IS NULL OR spent + held + $4 <= limit_usd)"
-                        " AND ($5 IS NULL OR spent + held + $4 <= $5)"
-                        " RETURNING least(limit_usd, $5), spent, held",
-                        kReserveTypes);
-
-constexpr Oid kKeyTypes[] = {UUIDOID, UUIDOID, DATEOID};
-pg::Statement lock_counter("SELECT limit_usd, spent, held FROM holdfast.budget_counters"
-                           " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3"
-                           " FOR NO KEY UPDATE",
-                           kKeyTypes);
-
-constexpr Oid kAddHeldTypes[] = {UUIDOID, UUIDOID, DATEOID, NUMERICOID};
-pg::Statement add_held("UPDATE holdfast.budget_counters SET held = held + $4"
-                       " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3",
-                       kAddHeldTypes);
+constexpr Oid kAddHeldTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID, NUMERICOID};
+pg::Statement add_to_held(
+    "UPDATE holdfast.budget_counters SET held = held + $5"
+    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4",
+    kAddHeldTypes);
 
 constexpr Oid kRunOutTypes[] = {UUIDOID, UUIDOID, DATEOID, TIMESTAMPTZOID};
 pg::Statement sum_run_out(
@@ -61,32 +41,28 @@ pg::Statement sum_run_out(
     "             WHERE c.budget_id = $1 AND c.period_start = $3)",
     kRunOutTypes);
 
-// The limit is read under a lock: a limit that is being changed reaches the new period too.
-constexpr Oid kMakeCounterTypes[] = {UUIDOID, UUIDOID, DATEOID, TEXTOID};
-pg::Statement make_counter(
-    "WITH b AS (SELECT limit_usd FROM holdfast.budgets"
-    "           WHERE organization_id = $2 AND budget_id = $1 FOR SHARE)"
-    " INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope,"
-    " limit_usd) VALUES ($1, $2, $3, $4, (SELECT limit_usd FROM b)) ON CONFLICT DO NOTHING",
-    kMakeCounterTypes);
-
-constexpr Oid kOrganizationTypes[] = {UUIDOID};
-pg::Statement make_organization_budget(
-    "INSERT INTO holdfast.budgets (organization_id, budget_id, scope, period)"
-    " VALUES ($1, $1, 'organization', 'month') ON CONFLICT DO NOTHING",
-    kOrganizationTypes);
+constexpr Oid kMakeTypes[] = {UUIDOID, UUIDOID, DATEOID, TEXTOID, INT2OID};
+pg::Statement make_rows(
+    "INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope, slot,"
+    " limit_usd) SELECT $1, $2, $3, $4, s.slot, CASE WHEN s.slot = 0 THEN b.limit_usd"
+    "   - ($5 - 1) * trunc(b.limit_usd / $5, 18) ELSE trunc(b.limit_usd / $5, 18) END"
+    " FROM generate_series(0, $5 - 1) AS s(slot)"
+    " LEFT JOIN holdfast.budgets b ON b.organization_id = $2 AND b.budget_id = $1"
+    " ON CONFLICT DO NOTHING",
+    kMakeTypes);
 
 constexpr Oid kWhoseWorkflowTypes[] = {UUIDOID};
 pg::Statement whose_workflow("SELECT organization_id FROM holdfast.budget_counters"
                              " WHERE budget_id = $1 AND scope = 'workflow'",
                              kWhoseWorkflowTypes);
 
-constexpr Oid kMoveTypes[] = {UUIDOID, UUIDOID, DATEOID, NUMERICOID, NUMERICOID, NUMERICOID};
+constexpr Oid kMoveTypes[] = {UUIDOID,    UUIDOID,    DATEOID,   INT2OID,
+                              NUMERICOID, NUMERICOID, NUMERICOID};
 pg::Statement move_counter(
-    "UPDATE holdfast.budget_counters SET spent = spent + $4, held = held - $5,"
-    " overrun = overrun + least($6, greatest(0, spent + $4 + held - $5 - limit_usd))"
-    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3"
-    " RETURNING limit_usd, spent, held, least($6, greatest(0, spent + held - limit_usd))",
+    "UPDATE holdfast.budget_counters SET spent = spent + $5, held = held - $6,"
+    " overrun = overrun + least($7, greatest(0, spent + $5 + held - $6 - limit_usd))"
+    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4"
+    " RETURNING limit_usd, spent, held, least($7, greatest(0, spent + held - limit_usd))",
     kMoveTypes);
 
 [[noreturn]] void throw_no_workflow(const Uuid& workflow_id) {
@@ -99,12 +75,8 @@ pg::Statement move_counter(
   throw forbidden("Workflow " + id + " belongs to another organization.").detail(detail);
 }
 
-// Makes the counter of a period that begins. A workflow's counter is made with the workflow.
-void make(const CounterKey& key) {
-  if (key.rank == kWorkflowRank) throw_no_workflow(key.budget_id);
-  if (key.budget_id == key.organization_id)
-    make_organization_budget.run(pg::Parameters().add(key.organization_id));
-  make_counter.run(key_parameters(key).text(scope_of(key.rank)));
+bool is_workflow(const Applicable& counter) {
+  return counter.scope == "workflow" && counter.key.period_start == INT32_MIN;
 }
 
 std::optional<Usd> lesser(std::optional<Usd> a, std::optional<Usd> b) {
@@ -114,32 +86,30 @@ std::optional<Usd> lesser(std::optional<Usd> a, std::optional<Usd> b) {
 
 // Decides under the counter's lock, in a statement that sees everything committed before it: what
 // has run out and is not swept yet reserves nothing.
-Reservation reserve_locked(const CounterKey& key, Usd amount, std::optional<Usd> extra_limit,
-                           TimestampTz now) {
-  const pg::Rows rows = lock_counter.run(key_parameters(key));
-  if (rows.empty()) throw Error("XX000", "a budget counter vanished while it was in use");
-  const Usd held = rows[0].usd(3);
-  const Usd run_out = sum_run_out.run(key_parameters(key).add(TimestampTzGetDatum(now)))[0].usd(1);
-  Figures figures{std::string(scope_of(key.rank)), lesser(rows[0].optional_usd(1), extra_limit),
-                  rows[0].usd(2), held - run_out};
+Reservation decide_locked(const Applicable& counter, const pg::Row& locked, Usd amount,
+                          std::optional<Usd> extra_limit, TimestampTz now) {
+  Figures figures{std::string(counter.scope), lesser(locked.optional_usd(1), extra_limit),
+                  locked.usd(2), locked.usd(3)};
+  figures.held -= run_out_on(counter.key, now);
   if (figures.limit && figures.spent + figures.held + amount > *figures.limit)
     return {false, figures};
-  add_held.run(key_parameters(key).add(amount));
+  add_held(counter.key, 0, amount);
   figures.held += amount;
   return {true, figures};
 }
 
-Reservation reserve_one(const CounterKey& key, Usd amount, std::optional<Usd> extra_limit,
-                        TimestampTz now) {
+Reservation reserve_plain(const Applicable& counter, Usd amount, std::optional<Usd> extra_limit,
+                          TimestampTz now) {
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const pg::Rows rows = reserve_below_limit.run(key_parameters(key).add(amount).add(extra_limit));
+    const pg::Rows rows =
+        reserve_below_limit.run(row_parameters(counter.key, 0).add(amount).add(extra_limit));
     if (!rows.empty()) {
       const pg::Row row = rows[0];
-      return {true, {std::string(scope_of(key.rank)), row.optional_usd(1), row.usd(2), row.usd(3)}};
+      return {true, {std::string(counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)}};
     }
-    if (!lock_counter.run(key_parameters(key)).empty())
-      return reserve_locked(key, amount, extra_limit, now);
-    make(key);
+    const pg::Rows locked = lock_row.run(row_parameters(counter.key, 0));
+    if (!locked.empty()) return decide_locked(counter, locked[0], amount, extra_limit, now);
+    make_counter(counter);
   }
   throw Error("XX000", "a budget counter could not be made");
 }
@@ -150,89 +120,127 @@ bool is_tighter(const Figures& a, const Figures& b) {
   return left_a && (!left_b || *left_a < *left_b);
 }
 
-std::vector<Move> summed(std::vector<Move> moves) {
-  std::map<CounterKey, Move> by_key;
+using Sums = std::map<std::pair<CounterKey, std::int16_t>, Move>;
+
+Sums summed(const std::vector<Move>& moves) {
+  Sums sums;
   for (const Move& move : moves) {
-    Move& sum = by_key.try_emplace(move.key, Move{move.key, {}, {}, {}}).first->second;
-    sum.spent += move.spent;
-    sum.released += move.released;
-    sum.uncovered += move.uncovered;
+    const auto [at, is_new] = sums.try_emplace({move.counter.key, move.slot}, move);
+    if (is_new) continue;
+    at->second.spent += move.spent;
+    at->second.released += move.released;
+    at->second.uncovered += move.uncovered;
+    if (at->second.counter.scope.empty()) at->second.counter.scope = move.counter.scope;
   }
-  std::vector<Move> sums;
-  for (const auto& [key, sum] : by_key)
-    sums.push_back(sum);
   return sums;
 }
 
 } // namespace
 
-bool operator<(const CounterKey& a, const CounterKey& b) {
-  return std::tie(a.rank, a.budget_id, a.organization_id, a.period_start) <
-         std::tie(b.rank, b.budget_id, b.organization_id, b.period_start);
+pg::Parameters row_parameters(const CounterKey& key, std::int16_t slot) {
+  return pg::Parameters()
+      .add(key.budget_id)
+      .add(key.organization_id)
+      .date(key.period_start)
+      .add_int16(slot);
 }
 
-std::optional<Usd> Figures::remaining() const {
-  if (!limit) return std::nullopt;
-  return *limit - spent - held;
+void make_counter(const Applicable& counter) {
+  if (is_workflow(counter)) throw_no_workflow(counter.key.budget_id);
+  if (counter.scope.empty()) throw Error("XX000", "a hold names a counter that does not exist");
+  make_rows.run(pg::Parameters()
+                    .add(counter.key.budget_id)
+                    .add(counter.key.organization_id)
+                    .date(counter.key.period_start)
+                    .text(counter.scope)
+                    .add_int16(counter.key.is_shared() ? kSlots : 1));
 }
 
-std::vector<CounterKey> counters_of(const Subject& subject, TimestampTz now) {
-  std::vector<CounterKey> keys;
-  if (subject.workflow_id)
-    keys.push_back({kWorkflowRank, *subject.workflow_id, subject.organization_id, kNoPeriodStart});
-  keys.push_back({kOrganizationRank, subject.organization_id, subject.organization_id,
-                  period_start(Period::month, pg::utc_day(now))});
-  return keys;
+void add_held(const CounterKey& key, std::int16_t slot, Usd amount) {
+  add_to_held.run(row_parameters(key, slot).add(amount));
 }
 
-CounterKey stored_counter(const Uuid& organization_id, const Uuid& budget_id,
-                          std::int32_t period_start) {
-  const bool of_organization = budget_id == organization_id;
-  return {of_organization ? kOrganizationRank : kWorkflowRank, budget_id, organization_id,
-          period_start};
+Usd run_out_on(const CounterKey& key, TimestampTz now) {
+  return sum_run_out
+      .run(pg::Parameters()
+               .add(key.budget_id)
+               .add(key.organization_id)
+               .date(key.period_start)
+               .add(TimestampTzGetDatum(now)))[0]
+      .usd(1);
 }
 
-Reservation reserve(const std::vector<CounterKey>& keys, Usd amount,
+Moved move_row(const Move& move) {
+  const auto run = [&] {
+    return move_counter.run(row_parameters(move.counter.key, move.slot)
+                                .add(move.spent)
+                                .add(move.released)
+                                .add(move.uncovered));
+  };
+  pg::Rows rows = run();
+  if (rows.empty()) {
+    make_counter(move.counter);
+    rows = run();
+  }
+  if (rows.empty()) throw Error("XX000", "a budget counter could not be made");
+  const pg::Row row = rows[0];
+  return {move,
+          {std::string(move.counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)},
+          row.usd(4)};
+}
+
+Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
                     std::optional<Usd> workflow_limit, TimestampTz now) {
   Reservation tightest;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::optional<Usd> extra =
-        keys[i].rank == kWorkflowRank ? workflow_limit : std::optional<Usd>();
-    const Reservation reservation = reserve_one(keys[i], amount, extra, now);
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    const Applicable& counter = counters[i];
+    const std::optional<Usd> extra = is_workflow(counter) ? workflow_limit : std::optional<Usd>();
+    Reservation reservation = counter.key.is_shared() ? reserve_shared(counter, amount, now)
+                                                      : reserve_plain(counter, amount, extra, now);
     if (!reservation.granted) { // all or none; the locks of the others are already ours
       for (std::size_t done = 0; done < i; ++done)
-        add_held.run(key_parameters(keys[done]).add(-amount));
+        add_held(counters[done].key, 0, -amount);
       return reservation;
     }
+    const bool shows_shared =
+        counter.key.is_shared() &&
+        (counters.size() == 1 || month_is_limited(counter.key.organization_id));
+    if (shows_shared) reservation.figures = counter_figures(counter);
     if (i == 0 || is_tighter(reservation.figures, tightest.figures)) tightest = reservation;
   }
   return tightest;
 }
 
-std::vector<Moved> apply(std::vector<Move> moves) {
+std::vector<Moved> apply(std::vector<Move> moves, TimestampTz now) {
   std::vector<Moved> results;
-  for (const Move& move : summed(std::move(moves))) {
-    pg::Parameters parameters =
-        key_parameters(move.key).add(move.spent).add(move.released).add(move.uncovered);
-    pg::Rows rows = move_counter.run(parameters);
-    if (rows.empty()) {
-      make(move.key);
-      rows = move_counter.run(parameters);
+  std::vector<Move> shared; // one key's moves, by slot
+  const auto flush = [&] {
+    for (Moved& moved : apply_shared(shared, now))
+      results.push_back(std::move(moved));
+    shared.clear();
+  };
+  for (const auto& [row, move] : summed(moves)) {
+    if (!row.first.is_shared()) {
+      results.push_back(move_row(move));
+      continue;
     }
-    if (rows.empty()) throw Error("XX000", "a budget counter could not be made");
-    const pg::Row row = rows[0];
-    results.push_back(
-        {move.key,
-         {std::string(scope_of(move.key.rank)), row.optional_usd(1), row.usd(2), row.usd(3)},
-         row.usd(4)});
+    if (!shared.empty() && !(shared.front().counter.key == row.first)) flush();
+    shared.push_back(move);
   }
+  if (!shared.empty()) flush();
   return results;
 }
 
-std::optional<Usd> least_remaining(const std::vector<Moved>& moved) {
+void undo(const std::vector<Moved>& moved) {
+  for (const Moved& done : moved)
+    move_row({done.move.counter, done.move.slot, -done.move.spent, {}, -done.overrun});
+}
+
+std::optional<Usd> remaining_for(const Subject& subject, TimestampTz now) {
   std::optional<Usd> least;
-  for (const Moved& move : moved) {
-    const std::optional<Usd> left = move.figures.remaining();
+  for (const Applicable& counter : counters_of(subject, now)) {
+    if (counter.key.is_shared() && !month_is_limited(subject.organization_id)) continue;
+    const std::optional<Usd> left = counter_figures(counter).remaining();
     if (left && (!least || *left < *least)) least = left;
   }
   return least;

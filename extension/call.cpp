@@ -46,9 +46,18 @@ pg::Statement keep_answer("UPDATE holdfast.idempotent_calls SET answer_status = 
                           kAnswerTypes);
 
 constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
-pg::Statement find_hold("SELECT workflow_id, user_id, provider, call_key FROM holdfast.holds"
-                        " WHERE organization_id = $1 AND hold_id = $2",
-                        kFindHoldTypes);
+pg::Statement
+    find_hold("SELECT workflow_id, user_id, provider, call_key, api_key_id, community_id, tool"
+              " FROM holdfast.holds"
+              " WHERE organization_id = $1 AND hold_id = $2",
+              kFindHoldTypes);
+
+constexpr Oid kPastCostTypes[] = {UUIDOID, INT4OID};
+pg::Statement past_costs(
+    "SELECT CASE WHEN count(*) >= 20 THEN percentile_disc(0.95) WITHIN GROUP (ORDER BY cost) END"
+    " FROM (SELECT cost, price_id FROM holdfast.ai_usage_ledger WHERE organization_id = $1"
+    "       ORDER BY id DESC LIMIT 1000) recent WHERE price_id = $2",
+    kPastCostTypes);
 
 // One call of open_call.
 struct Opening {
@@ -64,6 +73,9 @@ struct Opening {
   std::optional<std::string> call_key;
   std::string fingerprint;
   TimestampTz expires_at = 0;
+  std::string sizing; // strict, clamp, estimate
+  std::optional<Uuid> community_id;
+  std::optional<std::string> tool;
 };
 
 // Its result row.
@@ -73,6 +85,8 @@ struct Opened {
   std::string provider;
   std::string model;
   std::optional<Usd> estimate;
+  std::int32_t completion_tokens = 0; // at most so many are to be asked for
+  budget::Advice advice;
   std::optional<std::string> user_id;
   std::optional<std::int32_t> retry_after_ms;
   std::optional<std::int32_t> answer_status;
@@ -93,6 +107,13 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   call.call_key = arguments.optional_text(9, "p_idempotency_key");
   if (call.call_key) call.fingerprint = pg::to_bytes(arguments.required(10, "p_fingerprint"));
   call.expires_at = arguments.expiry(11, "p_ttl", now);
+  call.sizing = arguments.text(12, "p_sizing");
+  if (call.sizing != "strict" && call.sizing != "clamp" && call.sizing != "estimate")
+    throw bad_value("There is no hold sizing \"" + call.sizing + "\".")
+        .detail(JsonObject().text("field", "p_sizing").str())
+        .hint("Sizings are strict, clamp and estimate.");
+  call.community_id = arguments.optional_uuid(13);
+  call.tool = arguments.optional_text(14, "p_tool");
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
 }
@@ -135,40 +156,79 @@ std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, Tim
   return std::nullopt;
 }
 
-Offer find_offer(const Opening& call, TimestampTz now) {
+Offer find_offer(const Opening& call, const std::string& model, TimestampTz now) {
   const PriceBook& book = pricing::book();
   const std::int32_t day = pg::utc_day(now);
-  if (call.provider) return {*call.provider, &book.find(*call.provider, call.model, day)};
+  if (call.provider) return {*call.provider, &book.find(*call.provider, model, day)};
   const std::optional<Offer> offer =
-      book.cheapest(call.providers, call.model, day, call.prompt_tokens, call.completion_tokens);
+      book.cheapest(call.providers, model, day, call.prompt_tokens, call.completion_tokens);
   if (offer) return *offer;
-  const Price& elsewhere = book.find("", call.model, day); // throws when nobody prices it
-  throw invalid("Model \"" + call.model + "\" is priced for " + elsewhere.provider +
+  const Price& elsewhere = book.find("", model, day); // throws when nobody prices it
+  throw invalid("Model \"" + model + "\" is priced for " + elsewhere.provider +
                 ", which is not active here.")
-      .detail(JsonObject().text("model", call.model).text("provider", elsewhere.provider).str())
+      .detail(JsonObject().text("model", model).text("provider", elsewhere.provider).str())
       .hint("Configure the provider's key, or name a model that GET /v1/models shows.");
+}
+
+// What such calls have cost so far, nine out of ten and half of the rest; nullopt when there were
+// too few of them to tell.
+std::optional<Usd> usual_cost(const Uuid& organization_id, const Price& price) {
+  const pg::Rows rows =
+      past_costs.run(pg::Parameters().add(organization_id).add_int32(price.price_id));
+  return rows[0].optional_usd(1);
+}
+
+// Takes the hold in the size that the caller's policy says.
+budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
+                                   budget::HoldRequest& request, Opened& opened, TimestampTz now) {
+  const Usd worst = cost_bound(*offer.price, call.prompt_tokens, call.completion_tokens);
+  request.amount = worst;
+  if (call.sizing == "estimate")
+    request.amount =
+        std::min(worst, usual_cost(call.organization_id, *offer.price).value_or(worst));
+  const bool clamps = call.sizing == "clamp";
+  budget::HoldResult hold = budget::take_hold(request, now, clamps);
+  if (clamps && !hold.reservation.granted) {
+    const Usd left = hold.reservation.figures.remaining().value_or(Usd());
+    const std::int64_t fits =
+        completion_within(*offer.price, call.prompt_tokens, left, call.completion_tokens);
+    if (fits > 0) {
+      opened.completion_tokens = static_cast<std::int32_t>(fits);
+      request.amount = cost_bound(*offer.price, call.prompt_tokens, fits);
+    }
+    hold = budget::take_hold(request, now);
+  }
+  opened.estimate = request.amount;
+  return hold;
 }
 
 Opened open(const Opening& call, TimestampTz now) {
   const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
+  budget::pin_budgets(call.organization_id);
   const Uuid hold_id = pg::new_uuid();
   if (call.call_key)
     if (std::optional<Opened> earlier = earlier_call(call, hold_id, now)) return *earlier;
-  const Offer offer = find_offer(call, now);
   Opened opened;
-  opened.provider = offer.provider;
-  opened.model = call.model;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
-  opened.estimate = cost_bound(*offer.price, call.prompt_tokens, call.completion_tokens);
   budget::HoldRequest request;
-  request.subject = {call.organization_id, call.workflow_id, opened.user_id, opened.provider};
-  request.api_key_id = key.api_key_id;
-  request.model = call.model;
+  request.subject.organization_id = call.organization_id;
+  request.subject.workflow_id = call.workflow_id;
+  request.subject.user_id = opened.user_id;
+  request.subject.provider = call.provider;
+  request.subject.api_key_id = key.api_key_id;
+  request.subject.community_id = call.community_id;
+  request.subject.tool = call.tool;
+  opened.advice = budget::advice_for(request.subject, now);
+  opened.model = opened.advice.downgrade_model.value_or(call.model);
+  const Offer offer = find_offer(call, opened.model, now);
+  opened.provider = offer.provider;
+  opened.completion_tokens = call.completion_tokens;
+  request.subject.provider = opened.provider;
+  request.model = opened.model;
   request.call_key = call.call_key;
   request.idempotency_key = hold_id;
-  request.amount = *opened.estimate;
   request.expires_at = call.expires_at;
-  opened.hold = budget::take_hold(request, now);
+  opened.hold = take_sized_hold(call, offer, request, opened, now);
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
   if (call.call_key && !opened.hold.reservation.granted) // nothing happened that could be repeated
     forget_key.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
@@ -202,6 +262,11 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   int_or_null(row, opened.retry_after_ms);
   int_or_null(row, opened.answer_status);
   row.text(opened.answer);
+  if (decided)
+    row.add_int32(opened.completion_tokens);
+  else
+    row.null();
+  row.text(opened.advice.warning);
   return row.finish(fcinfo);
 }
 
@@ -238,6 +303,9 @@ Settlement read_settlement(const pg::Arguments& arguments) {
   charge.subject.user_id = rows[0].optional_text(2);
   charge.subject.provider = rows[0].optional_text(3);
   settlement.call_key = rows[0].optional_text(4);
+  charge.subject.api_key_id = rows[0].optional_uuid(5);
+  charge.subject.community_id = rows[0].optional_uuid(6);
+  charge.subject.tool = rows[0].optional_text(7);
   return settlement;
 }
 
@@ -260,10 +328,11 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
   const pg::Arguments arguments(fcinfo);
   organization::require(arguments.uuid(0, "p_organization_id"));
   ledger::Entry entry;
+  std::optional<Usd> remaining;
   {
     pg::Spi spi;
     const Settlement settlement = read_settlement(arguments);
-    entry = ledger::record(settlement.charge, GetCurrentTimestamp());
+    entry = ledger::record(settlement.charge);
     if (settlement.call_key && !arguments.is_null(10))
       keep_answer.run(pg::Parameters()
                           .add(settlement.charge.subject.organization_id)
@@ -271,6 +340,7 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
                           .add(settlement.charge.hold_id)
                           .add_int32(arguments.integer(10, "p_answer_status"))
                           .add(arguments.required(11, "p_answer")));
+    remaining = budget::remaining_for(settlement.charge.subject, GetCurrentTimestamp());
   }
   return pg::ResultRow()
       .add(entry.ledger_id)
@@ -278,7 +348,7 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
       .add(entry.total_ai_cost)
       .add_bool(entry.duplicate)
       .add(entry.overrun)
-      .add(entry.remaining)
+      .add(remaining)
       .finish(fcinfo);
 }
 
@@ -287,13 +357,14 @@ HOLDFAST_FUNCTION(holdfast_release_call) {
   const Uuid organization_id = arguments.uuid(0, "p_organization_id");
   const Uuid hold_id = arguments.uuid(1, "p_hold_id");
   organization::require(organization_id);
+  const TimestampTz now = GetCurrentTimestamp();
   pg::Spi spi;
   const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, hold_id, budget::Ending::released, GetCurrentTimestamp());
+      budget::end_hold(organization_id, hold_id, budget::Ending::released, now);
   if (!hold) return BoolGetDatum(false);
   std::vector<budget::Move> moves;
   budget::add_release_moves(*hold, moves);
-  budget::apply(std::move(moves));
+  budget::apply(std::move(moves), now);
   if (hold->call_key)
     forget_key.run(pg::Parameters().add(organization_id).text(hold->call_key).add(hold_id));
   return BoolGetDatum(true);

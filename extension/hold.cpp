@@ -1,5 +1,5 @@
 // Holds: taken on every budget that applies or on none, ended once.
-#include "extension/budget.hpp"
+#include "extension/budget_counter.hpp"
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
@@ -15,12 +15,14 @@ namespace {
 constexpr int kPaymentRequired = 402;
 
 constexpr Oid kInsertHoldTypes[] = {
-    UUIDOID, UUIDOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID,
-    UUIDOID, TEXTOID, TEXTOID, TEXTOID,    UUIDARRAYOID,   DATEARRAYOID};
+    UUIDOID, UUIDOID, UUIDOID, NUMERICOID,   TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID,
+    TEXTOID, TEXTOID, TEXTOID, UUIDARRAYOID, DATEARRAYOID,   INT2ARRAYOID,   UUIDOID, TEXTOID};
 pg::Statement insert_hold(
     "INSERT INTO holdfast.holds (organization_id, hold_id, workflow_id, amount, created_at,"
-    " expires_at, user_id, api_key_id, provider, model, call_key, budget_ids, period_starts)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    " expires_at, user_id, api_key_id, provider, model, call_key, budget_ids, period_starts, slots,"
+    " community_id, tool)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    " ON CONFLICT DO NOTHING",
     kInsertHoldTypes);
 
 constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
@@ -30,10 +32,12 @@ pg::Statement find_hold("SELECT status::text, workflow_id, amount, expires_at FR
 
 constexpr Oid kEndHoldTypes[] = {UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
 pg::Statement update_ended(
-    "UPDATE holdfast.holds SET status = $3::holdfast.hold_status, ended_at = $4"
+    "UPDATE holdfast.holds h SET status = $3::holdfast.hold_status, ended_at = $4"
     " WHERE organization_id = $1 AND hold_id = $2 AND status = 'open'"
-    " RETURNING hold_id, amount, expires_at <= $4, workflow_id, user_id, provider, call_key,"
-    " budget_ids, period_starts, organization_id",
+    " AND ($3 = 'settled' OR h.expires_at > $4)"
+    " RETURNING h.hold_id, h.amount, h.expires_at <= $4,"
+    " h.workflow_id, h.user_id, h.provider, h.call_key, h.budget_ids, h.period_starts, h.slots,"
+    " h.organization_id, h.api_key_id, h.community_id, h.tool",
     kEndHoldTypes);
 
 constexpr Oid kExpireTypes[] = {TIMESTAMPTZOID, INT4OID};
@@ -43,8 +47,9 @@ pg::Statement expire_some(
     "       WHERE status = 'open' AND expires_at <= $1"
     "       ORDER BY organization_id, hold_id LIMIT $2 FOR UPDATE SKIP LOCKED) due"
     " WHERE h.organization_id = due.organization_id AND h.hold_id = due.hold_id"
-    " RETURNING h.hold_id, h.amount, true, h.workflow_id, h.user_id, h.provider, h.call_key,"
-    " h.budget_ids, h.period_starts, h.organization_id",
+    " RETURNING h.hold_id, h.amount, true,"
+    " h.workflow_id, h.user_id, h.provider, h.call_key, h.budget_ids, h.period_starts, h.slots,"
+    " h.organization_id, h.api_key_id, h.community_id, h.tool",
     kExpireTypes);
 
 constexpr Oid kExtendTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
@@ -55,11 +60,12 @@ pg::Statement extend_open(
 
 constexpr Oid kInsertDenialTypes[] = {UUIDOID,    UUIDOID,    TIMESTAMPTZOID, UUIDOID, TEXTOID,
                                       UUIDOID,    TEXTOID,    TEXTOID,        TEXTOID, NUMERICOID,
-                                      NUMERICOID, NUMERICOID, NUMERICOID};
+                                      NUMERICOID, NUMERICOID, NUMERICOID,     UUIDOID, TEXTOID};
 pg::Statement insert_denial(
     "INSERT INTO holdfast.budget_denials (organization_id, denial_id, created_at, workflow_id,"
-    " user_id, api_key_id, provider, model, scope, requested, limit_usd, spent, held)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    " user_id, api_key_id, provider, model, scope, requested, limit_usd, spent, held,"
+    " community_id, tool)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     kInsertDenialTypes);
 
 void record_denial(const HoldRequest& request, const Figures& figures, TimestampTz now) {
@@ -69,26 +75,31 @@ void record_denial(const HoldRequest& request, const Figures& figures, Timestamp
                         .add(TimestampTzGetDatum(now))
                         .add(request.subject.workflow_id)
                         .text(request.subject.user_id)
-                        .add(request.api_key_id)
+                        .add(request.subject.api_key_id)
                         .text(request.subject.provider)
                         .text(request.model)
                         .text(figures.scope)
                         .add(request.amount)
                         .add(figures.limit)
                         .add(figures.spent)
-                        .add(figures.held));
+                        .add(figures.held)
+                        .add(request.subject.community_id)
+                        .text(request.subject.tool));
   pg::set_response_status(kPaymentRequired);
 }
 
-void record_hold(const HoldRequest& request, const Uuid& hold_id,
-                 const std::vector<CounterKey>& counters, TimestampTz now) {
+bool record_hold(const HoldRequest& request, const Uuid& hold_id,
+                 const std::vector<Applicable>& counters, TimestampTz now) {
   std::vector<Uuid> budget_ids;
   std::vector<std::int32_t> period_starts;
-  for (const CounterKey& counter : counters) {
-    budget_ids.push_back(counter.budget_id);
-    period_starts.push_back(counter.period_start);
+  std::vector<std::int16_t> slots;
+  for (const Applicable& counter : counters) {
+    budget_ids.push_back(counter.key.budget_id);
+    period_starts.push_back(counter.key.period_start);
+    slots.push_back(counter.key.is_shared() ? own_slot() : std::int16_t{0});
   }
-  insert_hold.run(pg::Parameters()
+  return insert_hold
+             .run(pg::Parameters()
                       .add(request.subject.organization_id)
                       .add(hold_id)
                       .add(request.subject.workflow_id)
@@ -96,12 +107,16 @@ void record_hold(const HoldRequest& request, const Uuid& hold_id,
                       .add(TimestampTzGetDatum(now))
                       .add(TimestampTzGetDatum(request.expires_at))
                       .text(request.subject.user_id)
-                      .add(request.api_key_id)
+                      .add(request.subject.api_key_id)
                       .text(request.subject.provider)
                       .text(request.model)
                       .text(request.call_key)
                       .add(pg::from_uuids(budget_ids))
-                      .add(pg::from_dates(period_starts)));
+                      .add(pg::from_dates(period_starts))
+                      .add(pg::from_int16s(slots))
+                      .add(request.subject.community_id)
+                      .text(request.subject.tool))
+             .size() == 1;
 }
 
 // The hold that an earlier call took under the same key, if any.
@@ -123,9 +138,8 @@ std::optional<HoldResult> repeated(const HoldRequest& request, TimestampTz now) 
   HoldResult result;
   result.hold_id = request.idempotency_key;
   result.expires_at = DatumGetTimestampTz(row.datum(4));
-  result.reservation.granted = true;
-  const std::vector<CounterKey> counters = counters_of(request.subject, now);
-  result.reservation = reserve(counters, Usd(), std::nullopt, now); // reads the figures
+  result.reservation = reserve(counters_of(request.subject, now), Usd(), std::nullopt, now);
+  result.reservation.granted = true; // only the figures are of now
   return result;
 }
 
@@ -134,14 +148,21 @@ EndedHold read_ended(const pg::Row& row) {
   hold.hold_id = row.uuid(1);
   hold.amount = row.usd(2);
   hold.expired = row.boolean(3);
-  hold.workflow_id = row.optional_uuid(4);
-  hold.user_id = row.optional_text(5);
-  hold.provider = row.optional_text(6);
+  hold.subject.workflow_id = row.optional_uuid(4);
+  hold.subject.user_id = row.optional_text(5);
+  hold.subject.provider = row.optional_text(6);
   hold.call_key = row.optional_text(7);
   const std::vector<Uuid> budget_ids = pg::to_uuids(row.datum(8));
   const std::vector<std::int32_t> period_starts = pg::to_int32s(row.datum(9));
+  const std::vector<std::int16_t> slots = pg::to_int16s(row.datum(10));
+  hold.subject.organization_id = row.uuid(11);
+  hold.subject.api_key_id = row.optional_uuid(12);
+  hold.subject.community_id = row.optional_uuid(13);
+  hold.subject.tool = row.optional_text(14);
   for (std::size_t i = 0; i < budget_ids.size(); ++i)
-    hold.counters.push_back(stored_counter(row.uuid(10), budget_ids[i], period_starts.at(i)));
+    hold.parts.push_back(
+        {{budget_ids[i], hold.subject.organization_id, period_starts.at(i)},
+         i < slots.size() ? slots[i] : std::int16_t{0}}); // holds of 0.1.0 had no slots
   return hold;
 }
 
@@ -177,25 +198,36 @@ std::int32_t expire_due(std::int32_t most, TimestampTz now) {
   std::vector<Move> moves;
   for (std::uint64_t i = 0; i < rows.size(); ++i)
     add_release_moves(read_ended(rows[i]), moves);
-  apply(std::move(moves));
+  apply(std::move(moves), now);
   return static_cast<std::int32_t>(rows.size());
 }
 
 } // namespace
 
-HoldResult take_hold(const HoldRequest& request, TimestampTz now) {
+std::optional<std::int16_t> EndedHold::slot_on(const CounterKey& key) const {
+  for (const Part& part : parts) {
+    if (part.key == key) return part.slot;
+  }
+  return std::nullopt;
+}
+
+HoldResult take_hold(const HoldRequest& request, TimestampTz now, bool probing) {
+  pin_budgets(request.subject.organization_id);
   if (std::optional<HoldResult> earlier = repeated(request, now)) return *earlier;
-  const std::vector<CounterKey> counters = counters_of(request.subject, now);
+  const std::vector<Applicable> counters = counters_of(request.subject, now);
   HoldResult result;
   result.reservation = reserve(counters, request.amount, request.workflow_limit, now);
   if (!result.reservation.granted) {
-    record_denial(request, result.reservation.figures, now);
+    if (!probing) record_denial(request, result.reservation.figures, now);
     return result;
   }
   result.hold_id = request.idempotency_key.value_or(pg::new_uuid());
   result.expires_at = request.expires_at;
-  record_hold(request, *result.hold_id, counters, now);
-  return result;
+  if (record_hold(request, *result.hold_id, counters, now)) return result;
+  // Another session took a hold under this key after we looked.
+  for (const Applicable& counter : counters)
+    add_held(counter.key, counter.key.is_shared() ? own_slot() : std::int16_t{0}, -request.amount);
+  return repeated(request, now).value();
 }
 
 std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_id, Ending ending,
@@ -212,8 +244,8 @@ std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_
 }
 
 void add_release_moves(const EndedHold& hold, std::vector<Move>& moves) {
-  for (const CounterKey& counter : hold.counters)
-    moves.push_back({counter, {}, hold.amount, {}});
+  for (const EndedHold::Part& part : hold.parts)
+    moves.push_back({{part.key, ""}, part.slot, {}, hold.amount, {}});
 }
 
 } // namespace holdfast::budget
@@ -266,6 +298,10 @@ HOLDFAST_FUNCTION(holdfast_hold_workflow_cost) {
   request.expires_at = arguments.expiry(4, "p_ttl", now);
   request.subject.user_id = arguments.optional_text(5, "p_user_id");
   request.idempotency_key = arguments.optional_uuid(6);
+  request.subject.provider = arguments.optional_text(7, "p_provider");
+  request.subject.api_key_id = arguments.optional_uuid(8);
+  request.subject.community_id = arguments.optional_uuid(9);
+  request.subject.tool = arguments.optional_text(10, "p_tool");
   organization::require(request.subject.organization_id);
   budget::HoldResult hold;
   {
@@ -277,16 +313,20 @@ HOLDFAST_FUNCTION(holdfast_hold_workflow_cost) {
 
 HOLDFAST_FUNCTION(holdfast_release_hold) {
   const pg::Arguments arguments(fcinfo);
+  const TimestampTz now = GetCurrentTimestamp();
   const Uuid hold_id = arguments.uuid(0, "p_hold_id");
   const Uuid organization_id = arguments.uuid(1, "p_organization_id");
   organization::require(organization_id);
   pg::Spi spi;
   const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, hold_id, budget::Ending::released, GetCurrentTimestamp());
-  if (!hold) throw budget::already_ended(hold_id, budget::status_of(organization_id, hold_id));
+      budget::end_hold(organization_id, hold_id, budget::Ending::released, now);
+  if (!hold) {
+    const std::string status = budget::status_of(organization_id, hold_id);
+    throw budget::already_ended(hold_id, status == "open" ? "expired" : status);
+  }
   std::vector<budget::Move> moves;
   budget::add_release_moves(*hold, moves);
-  budget::apply(std::move(moves));
+  budget::apply(std::move(moves), now);
   return BoolGetDatum(true);
 }
 

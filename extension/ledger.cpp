@@ -1,209 +1,291 @@
 // Settlements: what was really spent is always recorded, once.
 #include "extension/ledger.hpp"
 
-#include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
-#include "extension/organization.hpp"
-#include "extension/pg/arguments.hpp"
+#include "extension/ledger_entry.hpp"
 #include "extension/pg/spi.hpp"
-#include "extension/pricing.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
 
 namespace holdfast::ledger {
 
 namespace {
 
-constexpr Oid kFindEntryTypes[] = {UUIDOID, UUIDOID};
-pg::Statement find_entry(
-    "SELECT id, workflow_id, model, prompt_tokens, completion_tokens, coalesce(cached_tokens, 0),"
-    " coalesce(cache_write_tokens, 0), coalesce(reasoning_tokens, 0), cost, total_ai_cost, overrun,"
-    " provider, user_id, kind::text"
-    " FROM holdfast.ai_usage_ledger WHERE organization_id = $1 AND id = $2",
-    kFindEntryTypes);
+constexpr Oid kListTypes[] = {UUIDOID, UUIDARRAYOID};
+pg::Statement find_workflows(
+    "SELECT budget_id FROM holdfast.budget_counters WHERE organization_id = $1"
+    " AND budget_id = ANY ($2) AND scope = 'workflow' AND period_start = '-infinity'",
+    kListTypes);
+pg::Statement find_holds("SELECT hold_id, workflow_id FROM holdfast.holds"
+                         " WHERE organization_id = $1 AND hold_id = ANY ($2)",
+                         kListTypes);
 
-constexpr Oid kInsertEntryTypes[] = {
-    UUIDOID, UUIDOID,    UUIDOID,    UUIDOID,    UUIDOID,    TIMESTAMPTZOID, INT4OID, INT4OID,
-    INT4OID, INT4OID,    INT4OID,    INT4OID,    BOOLOID,    TEXTOID,        TEXTOID, TEXTOID,
-    TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,     JSONBOID};
-#define HOLDFAST_INSERT_ENTRY                                                                      \
-  "INSERT INTO holdfast.ai_usage_ledger (organization_id, id, workflow_id, idempotency_key,"       \
-  " hold_id, created_at, price_id, prompt_tokens, completion_tokens, cached_tokens,"               \
-  " cache_write_tokens, reasoning_tokens, estimated, kind, provider, model, user_id, cost,"        \
-  " list_cost, reported_cost, overrun, total_ai_cost, metadata)"                                   \
-  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::holdfast.ledger_kind,"    \
-  " $15, $16, $17, $18, $19, $20, $21, $22, coalesce($23, '{}'))"
-pg::Statement insert_fresh(HOLDFAST_INSERT_ENTRY, kInsertEntryTypes);
-pg::Statement insert_keyed(HOLDFAST_INSERT_ENTRY " ON CONFLICT DO NOTHING", kInsertEntryTypes);
-#undef HOLDFAST_INSERT_ENTRY
+// One charge on its way into the ledger.
+struct Item {
+  const Charge* charge = nullptr;
+  std::optional<Error> error;
+  std::optional<std::size_t> first; // the item of this batch that it repeats
+  std::optional<Entry> recorded;    // the entry that it repeats
+  Costs costs;
+  std::optional<budget::EndedHold> hold;
+  std::vector<budget::Move> moves;
+  Entry entry;
 
-// What a charge costs: by the list, and as it is to be recorded.
-struct Costs {
-  Usd cost;
-  std::optional<Usd> list;
-  std::optional<std::int32_t> price_id;
-  std::optional<std::string> provider; // the charge's own, else the one that prices the model
+  bool is_open() const { return !error && !first && !recorded; }
 };
 
-Costs price(const Charge& charge, TimestampTz now) {
-  Costs costs{charge.cost.value_or(Usd()), std::nullopt, std::nullopt, charge.subject.provider};
-  if (!charge.model) return costs;
-  const std::string provider = charge.subject.provider.value_or("");
-  const std::int32_t day = pg::utc_day(now);
-  const PriceBook& book = pricing::book();
-  const Price* found = charge.cost ? book.try_find(provider, *charge.model, day)
-                                   : &book.find(provider, *charge.model, day);
-  if (found == nullptr) return costs;
-  costs.list = cost_of(*found, charge.tokens);
-  costs.price_id = found->price_id;
-  if (!charge.cost) costs.cost = *costs.list;
-  if (!costs.provider) costs.provider = found->provider;
-  return costs;
-}
-
-Error other_figures(const Charge& charge, const char* field) {
-  return conflict("Idempotency key " + charge.idempotency_key->str() +
-                  " was used before with another " + field + ".")
-      .detail(JsonObject()
-                  .text("idempotencyKey", charge.idempotency_key->str())
-                  .text("field", field)
-                  .str())
-      .hint("Repeat a settlement with the figures of the first, or use a new key.");
-}
-
-// Names the first field in which a repeat differs from the stored entry, nullptr when none does.
-const char* differing_field(const Charge& charge, const pg::Row& stored) {
-  if (stored.optional_uuid(2) != charge.subject.workflow_id) return "workflow_id";
-  if (stored.optional_text(3) != charge.model) return "model";
-  if (stored.integer(4) != charge.tokens.prompt) return "prompt_tokens";
-  if (stored.integer(5) != charge.tokens.completion) return "completion_tokens";
-  if (stored.integer(6) != charge.tokens.cached) return "cached_tokens";
-  if (stored.integer(7) != charge.tokens.cache_write) return "cache_write_tokens";
-  if (stored.integer(8) != charge.tokens.reasoning) return "reasoning_tokens";
-  if (charge.cost && stored.usd(9) != *charge.cost) return "cost";
-  if (charge.subject.provider && stored.optional_text(12) != charge.subject.provider)
-    return "provider"; // a provider that was left out had been found by the price
-  if (stored.optional_text(13) != charge.subject.user_id) return "user_id";
-  if (stored.text(14) != charge.kind) return "kind";
-  return nullptr;
-}
-
-std::optional<Entry> repeated(const Charge& charge) {
-  if (!charge.idempotency_key) return std::nullopt;
-  const pg::Rows rows = find_entry.run(
-      pg::Parameters().add(charge.subject.organization_id).add(*charge.idempotency_key));
-  if (rows.empty()) return std::nullopt;
-  const pg::Row row = rows[0];
-  if (const char* field = differing_field(charge, row)) throw other_figures(charge, field);
-  Entry entry;
-  entry.ledger_id = row.uuid(1);
-  entry.cost = row.usd(9);
-  entry.total_ai_cost = row.optional_usd(10);
-  entry.overrun = row.usd(11);
-  entry.duplicate = true;
-  return entry;
-}
-
-void check_hold_belongs(const Charge& charge, const budget::EndedHold& hold) {
-  if (hold.workflow_id == charge.subject.workflow_id) return;
-  throw conflict("Hold " + hold.hold_id.str() + " was taken for another workflow.")
-      .detail(JsonObject().text("holdId", hold.hold_id.str()).text("field", "workflow_id").str())
-      .hint("Settle a hold with the workflow that it was taken for.");
-}
-
-std::optional<Usd> workflow_total(const std::vector<budget::Moved>& moved, const Charge& charge) {
-  for (const budget::Moved& move : moved) {
-    if (charge.subject.workflow_id == move.key.budget_id) return move.figures.spent;
+class Batch {
+public:
+  Batch(const Uuid& organization_id, const std::vector<Charge>& charges)
+      : organization_id_(organization_id), items_(charges.size()) {
+    for (std::size_t i = 0; i < charges.size(); ++i)
+      items_[i].charge = &charges[i];
   }
-  return std::nullopt;
-}
 
-bool insert(const Charge& charge, const Costs& costs, const Entry& entry, TimestampTz now) {
-  const auto tokens_or_null = [](pg::Parameters& parameters, std::int64_t count) {
-    if (count == 0)
-      parameters.null();
-    else
-      parameters.add_int32(static_cast<std::int32_t>(count));
+  std::vector<Outcome> record() {
+    budget::pin_budgets(organization_id_);
+    now_ = GetCurrentTimestamp();
+    find_repeats();
+    for_each_open([&](Item& item) {
+      check_tokens(item.charge->tokens);
+      item.costs = price(*item.charge, now_);
+    });
+    check_workflows();
+    check_holds();
+    end_holds();
+    move_counters();
+    append_entries();
+    return outcomes();
+  }
+
+private:
+  // Does the work for each item that is still to be recorded; what it throws is the item's own.
+  template <class Work>
+  void for_each_open(Work work) {
+    for (Item& item : items_) {
+      if (!item.is_open()) continue;
+      try_item(item, [&] { work(item); });
+    }
+  }
+
+  template <class Work>
+  static void try_item(Item& item, Work work);
+
+  std::vector<Uuid> collect(std::optional<Uuid> (*pick)(const Charge&)) const {
+    std::set<Uuid> found;
+    for (const Item& item : items_) {
+      if (!item.is_open()) continue;
+      if (const std::optional<Uuid> id = pick(*item.charge)) found.insert(*id);
+    }
+    return {found.begin(), found.end()};
+  }
+
+  void find_repeats() {
+    std::map<Uuid, std::size_t> first_with;
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      Item& item = items_[i];
+      const Charge& charge = *item.charge;
+      if (!charge.idempotency_key) continue;
+      try_item(item, [&] {
+        const auto [first, is_new] = first_with.try_emplace(*charge.idempotency_key, i);
+        if (is_new) {
+          item.recorded = find_repeated(charge);
+          return;
+        }
+        check_same(charge, *items_[first->second].charge);
+        item.first = first->second;
+      });
+    }
+  }
+
+  // In a batch one unknown workflow is that entry's error; alone it is found when it is counted.
+  void check_workflows() {
+    if (items_.size() == 1) return;
+    const std::vector<Uuid> ids =
+        collect([](const Charge& charge) { return charge.subject.workflow_id; });
+    if (ids.empty()) return;
+    std::set<Uuid> known;
+    const pg::Rows rows =
+        find_workflows.run(pg::Parameters().add(organization_id_).add(pg::from_uuids(ids)));
+    for (std::uint64_t i = 0; i < rows.size(); ++i)
+      known.insert(rows[i].uuid(1));
+    for_each_open([&](Item& item) {
+      const std::optional<Uuid>& id = item.charge->subject.workflow_id;
+      if (id && known.count(*id) == 0)
+        throw not_found("The organization has no workflow " + id->str() + ".")
+            .detail(JsonObject().text("workflowId", id->str()).str());
+    });
+  }
+
+  void check_holds() {
+    const std::vector<Uuid> ids = collect([](const Charge& charge) { return charge.hold_id; });
+    if (ids.empty()) return;
+    std::map<Uuid, std::optional<Uuid>> workflow_of;
+    const pg::Rows rows =
+        find_holds.run(pg::Parameters().add(organization_id_).add(pg::from_uuids(ids)));
+    for (std::uint64_t i = 0; i < rows.size(); ++i)
+      workflow_of.emplace(rows[i].uuid(1), rows[i].optional_uuid(2));
+    for_each_open([&](Item& item) {
+      const std::optional<Uuid>& id = item.charge->hold_id;
+      if (!id) return;
+      const std::string detail =
+          JsonObject().text("holdId", id->str()).text("field", "workflow_id").str();
+      const auto known = workflow_of.find(*id);
+      if (known == workflow_of.end())
+        throw not_found("The organization has no hold " + id->str() + ".").detail(detail);
+      if (known->second != item.charge->subject.workflow_id)
+        throw conflict("Hold " + id->str() + " was taken for another workflow.")
+            .detail(detail)
+            .hint("Settle a hold with the workflow that it was taken for.");
+    });
+  }
+
+  // In ascending order of the holds, as every session locks them.
+  void end_holds() {
+    std::map<Uuid, Item*> by_hold;
+    for (Item& item : items_) {
+      if (item.is_open() && item.charge->hold_id) by_hold.try_emplace(*item.charge->hold_id, &item);
+    }
+    for (auto& [hold_id, item] : by_hold) {
+      item->hold = budget::end_hold(organization_id_, hold_id, budget::Ending::settled, now_);
+      // While we waited for the hold, another session may have settled it under the same key.
+      if (!item->hold) try_item(*item, [at = item] { at->recorded = find_repeated(*at->charge); });
+    }
+  }
+
+  // What the hold reserved on a counter covers the cost there; the rest is uncovered.
+  void collect_moves(Item& item) const {
+    budget::Subject subject = item.charge->subject;
+    if (!subject.provider) subject.provider = item.costs.provider;
+    for (const budget::Applicable& counter : budget::counters_of(subject, now_)) {
+      const std::optional<std::int16_t> held_slot =
+          item.hold ? item.hold->slot_on(counter.key) : std::nullopt;
+      const Usd covered = held_slot && !item.hold->expired ? item.hold->amount : Usd();
+      const std::int16_t own = counter.key.is_shared() ? budget::own_slot() : std::int16_t{0};
+      item.moves.push_back({counter,
+                            held_slot.value_or(own),
+                            item.entry.cost,
+                            {},
+                            std::max(Usd(), item.entry.cost - covered)});
+    }
+    if (item.hold) budget::add_release_moves(*item.hold, item.moves);
+  }
+
+  void move_counters() {
+    std::vector<budget::Move> moves;
+    for (Item& item : items_) {
+      if (!item.is_open()) continue;
+      item.entry.cost = item.costs.cost;
+      collect_moves(item);
+      moves.insert(moves.end(), item.moves.begin(), item.moves.end());
+    }
+    moved_ = budget::apply(std::move(moves), now_);
+  }
+
+  // A counter's figures as they were before this batch, then moved on entry by entry.
+  struct Running {
+    std::optional<Usd> limit;
+    Usd spent;
+    Usd held;
   };
-  pg::Parameters parameters;
-  parameters.add(charge.subject.organization_id)
-      .add(entry.ledger_id)
-      .add(charge.subject.workflow_id)
-      .add(charge.idempotency_key)
-      .add(charge.hold_id)
-      .add(TimestampTzGetDatum(now));
-  if (costs.price_id)
-    parameters.add_int32(*costs.price_id);
-  else
-    parameters.null();
-  parameters.add_int32(static_cast<std::int32_t>(charge.tokens.prompt))
-      .add_int32(static_cast<std::int32_t>(charge.tokens.completion));
-  tokens_or_null(parameters, charge.tokens.cached);
-  tokens_or_null(parameters, charge.tokens.cache_write);
-  tokens_or_null(parameters, charge.tokens.reasoning);
-  parameters.add_bool(charge.estimated)
-      .text(charge.kind)
-      .text(costs.provider)
-      .text(charge.model)
-      .text(charge.subject.user_id)
-      .add(entry.cost)
-      .add(costs.list)
-      .add(charge.reported_cost)
-      .add(entry.overrun)
-      .add(entry.total_ai_cost);
-  if (charge.metadata)
-    parameters.add(pg::from_jsonb_text(*charge.metadata));
-  else
-    parameters.null();
-  pg::Statement& statement = charge.idempotency_key ? insert_keyed : insert_fresh;
-  return statement.run(parameters).size() == 1;
-}
+  using Rows = std::map<std::pair<budget::CounterKey, std::int16_t>, Running>;
 
-// The moves that one charge makes: its cost on every counter, and back what its hold reserved.
-std::vector<budget::Move> moves_of(const Charge& charge, Usd cost, Usd uncovered,
-                                   const std::optional<budget::EndedHold>& hold, TimestampTz now) {
-  std::vector<budget::Move> moves;
-  for (const budget::CounterKey& key : budget::counters_of(charge.subject, now))
-    moves.push_back({key, cost, {}, uncovered});
-  if (hold) budget::add_release_moves(*hold, moves);
-  return moves;
+  Rows figures_before() const {
+    Rows rows;
+    for (const budget::Moved& done : moved_) {
+      const budget::Figures& after = done.figures;
+      rows[{done.move.counter.key, done.move.slot}] = {after.limit, after.spent - done.move.spent,
+                                                       after.held + done.move.released};
+    }
+    return rows;
+  }
+
+  // Names the entry's overrun: what no hold covered, or without a hold what passed a limit.
+  static void advance(Item& item, Rows& rows) {
+    const Charge& charge = *item.charge;
+    for (const budget::Move& move : item.moves) {
+      Running& figures = rows[{move.counter.key, move.slot}];
+      figures.spent += move.spent;
+      figures.held -= move.released;
+      if (charge.subject.workflow_id == move.counter.key.budget_id &&
+          move.counter.key.period_start == INT32_MIN)
+        item.entry.total_ai_cost = figures.spent;
+      if (charge.hold_id || !figures.limit) continue;
+      const Usd above = std::max(Usd(), figures.spent + figures.held - *figures.limit);
+      item.entry.overrun = std::max(item.entry.overrun, std::min(move.uncovered, above));
+    }
+    if (!charge.hold_id) return;
+    const Usd covered = item.hold && !item.hold->expired ? item.hold->amount : Usd();
+    item.entry.overrun = std::max(Usd(), item.entry.cost - covered);
+  }
+
+  void append_entries() {
+    Rows rows = figures_before();
+    std::vector<Item*> open;
+    for (Item& item : items_) {
+      if (!item.is_open()) continue;
+      item.entry.ledger_id =
+          item.charge->idempotency_key ? *item.charge->idempotency_key : pg::new_uuid();
+      advance(item, rows);
+      open.push_back(&item);
+    }
+    // In ascending order of the keys, as every session takes them.
+    std::sort(open.begin(), open.end(),
+              [](const Item* a, const Item* b) { return a->entry.ledger_id < b->entry.ledger_id; });
+    for (Item* item : open) {
+      if (append(*item->charge, item->costs, item->entry, now_)) continue;
+      take_back(*item);
+    }
+  }
+
+  // Another session recorded this key after we looked: undo, and answer with its entry.
+  static void take_back(Item& item) {
+    std::vector<budget::Moved> done;
+    for (const budget::Move& move : item.moves) {
+      if (!move.spent.is_zero()) done.push_back({move, {}, {}});
+    }
+    budget::undo(done);
+    item.recorded = find_repeated(*item.charge);
+    if (!item.recorded) throw Error("XX000", "a ledger entry is in the way that cannot be seen");
+  }
+
+  std::vector<Outcome> outcomes() const {
+    std::vector<Outcome> results;
+    for (const Item& item : items_) {
+      const Item& first = item.first ? items_[*item.first] : item;
+      Outcome outcome{first.recorded ? *first.recorded : first.entry,
+                      item.error ? item.error : first.error};
+      outcome.entry.duplicate = item.first.has_value() || first.recorded.has_value();
+      results.push_back(std::move(outcome));
+    }
+    return results;
+  }
+
+  Uuid organization_id_;
+  TimestampTz now_ = 0;
+  std::vector<Item> items_;
+  std::vector<budget::Moved> moved_;
+};
+
+// Only what a caller got wrong is the item's own; an error of the server ends the transaction.
+template <class Work>
+void Batch::try_item(Item& item, Work work) {
+  item.error = pg::caught([&] { work(); });
 }
 
 } // namespace
 
-Entry record(const Charge& charge, TimestampTz now) {
-  check_tokens(charge.tokens);
-  if (std::optional<Entry> first = repeated(charge)) return *first;
-  const Costs costs = price(charge, now);
-  std::optional<budget::EndedHold> hold;
-  if (charge.hold_id) {
-    hold = budget::end_hold(charge.subject.organization_id, *charge.hold_id,
-                            budget::Ending::settled, now);
-    // While we waited for the hold, another session may have settled it under the same key.
-    if (!hold)
-      if (std::optional<Entry> first = repeated(charge)) return *first;
-    if (hold) check_hold_belongs(charge, *hold);
-  }
-  const Usd covered = hold && !hold->expired ? hold->amount : Usd();
-  const Usd uncovered = std::max(Usd(), costs.cost - covered);
-  const std::vector<budget::Moved> moved =
-      budget::apply(moves_of(charge, costs.cost, uncovered, hold, now));
-  Entry entry;
-  entry.ledger_id = charge.idempotency_key.value_or(pg::new_uuid());
-  entry.cost = costs.cost;
-  entry.total_ai_cost = workflow_total(moved, charge);
-  entry.remaining = budget::least_remaining(moved);
-  if (charge.hold_id)
-    entry.overrun = uncovered;
-  else
-    for (const budget::Moved& move : moved)
-      entry.overrun = std::max(entry.overrun, move.overrun);
-  if (insert(charge, costs, entry, now)) return entry;
-  // Another session recorded this key after we looked: undo, and answer with its entry.
-  std::vector<budget::Move> undo;
-  for (const budget::Moved& move : moved)
-    undo.push_back({move.key, -costs.cost, {}, -move.overrun});
-  budget::apply(std::move(undo));
-  if (std::optional<Entry> first = repeated(charge)) return *first;
-  throw Error("XX000", "a ledger entry is in the way that cannot be seen");
+std::vector<Outcome> record(const Uuid& organization_id, const std::vector<Charge>& charges) {
+  return Batch(organization_id, charges).record();
+}
+
+Entry record(const Charge& charge) {
+  Outcome outcome = record(charge.subject.organization_id, {charge}).front();
+  if (outcome.error) throw *outcome.error;
+  return outcome.entry;
 }
 
 } // namespace holdfast::ledger

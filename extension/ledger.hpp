@@ -1,6 +1,7 @@
 #pragma once
 
 #include "extension/budget.hpp"
+#include "extension/core/error.hpp"
 #include "extension/core/price.hpp"
 
 namespace holdfast::ledger {
@@ -8,13 +9,14 @@ namespace holdfast::ledger {
 // One charge to be recorded.
 struct Charge {
   budget::Subject subject;
-  std::string kind = "usage"; // or adjustment
+  std::string kind = "usage"; // of ledger_kind
   std::optional<std::string> model;
   Tokens tokens;
   std::optional<Usd> cost;          // absent: the list price
   std::optional<Usd> reported_cost; // what the provider says it charged
   std::optional<Uuid> idempotency_key;
   std::optional<Uuid> hold_id;
+  std::optional<Uuid> corrects; // the entry that a refund takes back from
   bool estimated = false;
   std::optional<std::string> metadata; // JSON object
 };
@@ -26,12 +28,18 @@ struct Entry {
   std::optional<Usd> total_ai_cost; // the workflow's
   bool duplicate = false;
   Usd overrun;
-  std::optional<Usd> remaining; // of the tightest budget
+};
+struct Outcome {
+  Entry entry;
+  std::optional<Error> error; // then nothing was recorded
 };
 
-// Records the charge: ledger entry, counters, end of the hold. A repeat of an idempotency key with
-// the same figures returns the first entry; with others it throws Error PT409 naming the field.
-// Throws PT400, PT403, PT404, PT422 as record_usage_and_increment documents. Needs a pg::Spi.
-Entry record(const Charge& charge, TimestampTz now);
+// Records charges of one organization: ledger entries, counters, ends of holds. A repeat of an
+// idempotency key with the same figures returns the first entry; with others it is an Error PT409
+// naming the field. Each charge has its own outcome. Needs a pg::Spi.
+std::vector<Outcome> record(const Uuid& organization_id, const std::vector<Charge>& charges);
+
+// One charge, whose error is thrown.
+Entry record(const Charge& charge);
 
 } // namespace holdfast::ledger

@@ -1,5 +1,6 @@
 #include "extension/pg/postgres.hpp"
 
+#include "extension/budget.hpp"
 #include "extension/pricing.hpp"
 
 extern "C" {

@@ -2,6 +2,7 @@
 
 #include "extension/core/error.hpp"
 #include "extension/pg/arguments.hpp"
+#include "extension/pg/lock.hpp"
 #include "extension/pg/spi.hpp"
 
 namespace holdfast::pricing {
@@ -17,15 +18,16 @@ void on_relation_change(Datum, Oid relation) {
   if (relation == pricing_table || relation == InvalidOid) stale = true;
 }
 
-pg::Statement load_prices("SELECT price_id, provider, model, effective_date,"
-                          " cost_per_1m_input, cost_per_1m_output, cost_per_1m_cached_input,"
-                          " cost_per_1m_cache_write, cost_per_1m_reasoning,"
-                          " coalesce(long_context_tokens, 0),"
-                          " coalesce(cost_per_1m_input_long, cost_per_1m_input),"
-                          " coalesce(cost_per_1m_output_long, cost_per_1m_output),"
-                          " cost_per_1m_cached_input_long, cost_per_request,"
-                          " batch_discount_percent, tableoid"
-                          " FROM holdfast.ai_provider_pricing");
+pg::Statement load_prices(
+    "SELECT price_id, provider, model, effective_date,"
+    " cost_per_1m_input, cost_per_1m_output, cost_per_1m_cached_input,"
+    " cost_per_1m_cache_write, cost_per_1m_reasoning,"
+    " coalesce(long_context_tokens, 0),"
+    " coalesce(cost_per_1m_input_long, cost_per_1m_input),"
+    " coalesce(cost_per_1m_output_long, cost_per_1m_output),"
+    " coalesce(cost_per_1m_cached_input_long, cost_per_1m_cached_input), cost_per_request,"
+    " batch_discount_percent, tableoid"
+    " FROM holdfast.ai_provider_pricing");
 
 Price read_price(const pg::Row& row) {
   Price price;
@@ -36,7 +38,8 @@ Price read_price(const pg::Row& row) {
   price.base = {row.usd(5), row.usd(6), row.optional_usd(7), row.optional_usd(8),
                 row.optional_usd(9)};
   price.long_context_tokens = row.integer(10);
-  price.long_context = {row.usd(11), row.usd(12), row.optional_usd(13), std::nullopt, std::nullopt};
+  price.long_context = {row.usd(11), row.usd(12), row.optional_usd(13), row.optional_usd(8),
+                        row.optional_usd(9)};
   price.per_request = row.usd(14);
   price.batch_discount_percent = row.smallint(15);
   return price;
@@ -45,7 +48,7 @@ Price read_price(const pg::Row& row) {
 } // namespace
 
 void start() {
-  CacheRegisterRelcacheCallback(on_relation_change, Datum{0});
+  pg::on_relation_change(on_relation_change);
 }
 
 const PriceBook& book() {
@@ -101,8 +104,6 @@ HOLDFAST_FUNCTION(holdfast_calculate_cost) {
 
 // Fires after any statement that wrote prices: every server process then reads them anew.
 HOLDFAST_FUNCTION(holdfast_prices_changed) {
-  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
-  if (!CALLED_AS_TRIGGER(fcinfo)) throw Error("39P01", "prices_changed is a trigger function");
-  pg::call([=] { CacheInvalidateRelcache(trigger->tg_relation); });
+  pg::invalidate_trigger_table(fcinfo);
   return PointerGetDatum(nullptr);
 }

@@ -5,6 +5,7 @@
 #include "extension/core/json_object.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/arguments.hpp"
+#include "extension/pg/jsonb.hpp"
 #include "extension/pg/spi.hpp"
 
 using namespace holdfast;
@@ -72,11 +73,17 @@ HOLDFAST_FUNCTION(holdfast_record_usage_and_increment) {
   charge.subject.user_id = arguments.optional_text(9, "p_user_id");
   if (!arguments.is_null(10))
     charge.metadata = pg::json_object_text(arguments.required(10, "p_metadata"), "p_metadata");
+  charge.tokens.cached = arguments.integer(11, "p_cached_tokens");
+  charge.tokens.cache_write = arguments.integer(12, "p_cache_write_tokens");
+  charge.tokens.reasoning = arguments.integer(13, "p_reasoning_tokens");
+  charge.subject.api_key_id = arguments.optional_uuid(14);
+  charge.subject.community_id = arguments.optional_uuid(15);
+  charge.subject.tool = arguments.optional_text(16, "p_tool");
   organization::require(charge.subject.organization_id);
   ledger::Entry entry;
   {
     pg::Spi spi;
-    entry = ledger::record(charge, GetCurrentTimestamp());
+    entry = ledger::record(charge);
   }
   return pg::ResultRow()
       .add(entry.ledger_id)
@@ -99,7 +106,7 @@ HOLDFAST_FUNCTION(holdfast_increment_workflow_cost) {
     charge.subject.workflow_id = workflow_id;
     charge.subject.organization_id = workflow_cost(workflow_id).organization_id;
     charge.cost = amount;
-    const ledger::Entry entry = ledger::record(charge, GetCurrentTimestamp());
+    const ledger::Entry entry = ledger::record(charge);
     total = entry.total_ai_cost.value();
     if (total.is_negative())
       throw bad_value("An adjustment of " + amount.str() + " USD would leave the workflow at " +
@@ -129,4 +136,93 @@ HOLDFAST_FUNCTION(holdfast_check_workflow_cost_limit) {
                                      .add(TimestampTzGetDatum(GetCurrentTimestamp())))[0]
                           .usd(1);
   return BoolGetDatum(cost.spent + cost.held - run_out + estimate <= *limit);
+}
+
+namespace {
+
+constexpr std::uint32_t kMostEntries = 10'000;
+
+// One element of record_usage_batch's p_entries: the parameters of the single call, without p_.
+ledger::Charge read_charge(const Uuid& organization_id, JsonbContainer* element) {
+  if (element == nullptr)
+    throw bad_value("The entry is no JSON object.").hint("See record_usage_and_increment().");
+  const pg::JsonbObject object(element);
+  ledger::Charge charge;
+  charge.subject.organization_id = organization_id;
+  charge.subject.workflow_id = object.uuid("workflow_id");
+  charge.model = object.text("model");
+  if (!charge.model)
+    throw bad_value("model is missing.").detail(JsonObject().text("field", "model").str());
+  charge.tokens.prompt = object.integer("prompt_tokens").value_or(0);
+  charge.tokens.completion = object.integer("completion_tokens").value_or(0);
+  charge.tokens.cached = object.integer("cached_tokens").value_or(0);
+  charge.tokens.cache_write = object.integer("cache_write_tokens").value_or(0);
+  charge.tokens.reasoning = object.integer("reasoning_tokens").value_or(0);
+  charge.cost = object.usd("cost");
+  if (charge.cost) not_negative(*charge.cost, "cost");
+  charge.idempotency_key = object.uuid("idempotency_key");
+  charge.hold_id = object.uuid("hold_id");
+  charge.subject.provider = object.text("provider");
+  charge.subject.user_id = object.text("user_id");
+  charge.subject.api_key_id = object.uuid("api_key_id");
+  charge.subject.community_id = object.uuid("community_id");
+  charge.subject.tool = object.text("tool");
+  charge.metadata = object.object_text("metadata");
+  return charge;
+}
+
+Datum outcome_row(FunctionCallInfo fcinfo, std::int32_t number, const ledger::Outcome& outcome) {
+  pg::ResultRow row;
+  row.add_int32(number);
+  if (outcome.error) {
+    for (int i = 0; i < 5; ++i)
+      row.null();
+    row.text(outcome.error->sqlstate()).text(outcome.error->message());
+    if (outcome.error->detail().empty())
+      row.null();
+    else
+      row.add(pg::from_jsonb_text(outcome.error->detail()));
+    return row.finish(fcinfo);
+  }
+  const ledger::Entry& entry = outcome.entry;
+  row.add(entry.ledger_id).add(entry.cost).add(entry.total_ai_cost);
+  row.add_bool(entry.duplicate).add(entry.overrun).null().null().null();
+  return row.finish(fcinfo);
+}
+
+std::vector<ledger::Outcome> record_batch(const Uuid& organization_id, Datum entries) {
+  const std::vector<JsonbContainer*> elements =
+      pg::array_objects(entries, "p_entries", kMostEntries);
+  std::vector<ledger::Outcome> outcomes(elements.size());
+  std::vector<ledger::Charge> charges;
+  std::vector<std::size_t> position_of;
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    outcomes[i].error = pg::caught([&] {
+      charges.push_back(read_charge(organization_id, elements[i]));
+      position_of.push_back(i);
+    });
+  }
+  pg::Spi spi;
+  const std::vector<ledger::Outcome> recorded = ledger::record(organization_id, charges);
+  for (std::size_t i = 0; i < recorded.size(); ++i)
+    outcomes[position_of[i]] = recorded[i];
+  return outcomes;
+}
+
+std::vector<Datum> batch_rows(FunctionCallInfo fcinfo) {
+  const pg::Arguments arguments(fcinfo);
+  const Uuid organization_id = arguments.uuid(0, "p_organization_id");
+  organization::require(organization_id);
+  const std::vector<ledger::Outcome> outcomes =
+      record_batch(organization_id, arguments.required(1, "p_entries"));
+  std::vector<Datum> rows;
+  for (std::size_t i = 0; i < outcomes.size(); ++i)
+    rows.push_back(outcome_row(fcinfo, static_cast<std::int32_t>(i) + 1, outcomes[i]));
+  return rows;
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_record_usage_batch) {
+  return pg::return_rows(fcinfo, batch_rows);
 }

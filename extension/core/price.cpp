@@ -66,4 +66,16 @@ Usd cost_bound(const Price& price, std::int64_t prompt, std::int64_t completion)
   return most;
 }
 
+std::int64_t completion_within(const Price& price, std::int64_t prompt, Usd affordable,
+                               std::int64_t most) {
+  if (cost_bound(price, prompt, 0) > affordable) return -1;
+  std::int64_t fits = 0;
+  std::int64_t too_many = most + 1;
+  while (too_many - fits > 1) { // cost_bound grows with the completion
+    const std::int64_t middle = fits + (too_many - fits) / 2;
+    (cost_bound(price, prompt, middle) <= affordable ? fits : too_many) = middle;
+  }
+  return fits;
+}
+
 } // namespace holdfast

@@ -57,4 +57,9 @@ Usd cost_of(const Price& price, const Tokens& tokens, bool batch = false);
 // tokens divide into cached, written, reasoning.
 Usd cost_bound(const Price& price, std::int64_t prompt, std::int64_t completion);
 
+// How many completion tokens a call with these prompt tokens can have so that cost_bound() stays
+// within `affordable`; at most `most`, and -1 when not even the prompt fits.
+std::int64_t completion_within(const Price& price, std::int64_t prompt, Usd affordable,
+                               std::int64_t most);
+
 } // namespace holdfast

@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace holdfast {
 
@@ -14,6 +16,9 @@ struct Uuid {
   friend bool operator!=(const Uuid& a, const Uuid& b) { return a.bytes != b.bytes; }
   friend bool operator<(const Uuid& a, const Uuid& b) { return a.bytes < b.bytes; }
 };
+
+// 32 hexadecimal digits of either case, with or without the hyphens of RFC 9562; else nullopt.
+std::optional<Uuid> parse_uuid(std::string_view text);
 
 // A version 7 UUID (RFC 9562, section 5.7): milliseconds since 1970 in front, so that ids made
 // later sort later, and 74 random bits from `random`.

@@ -85,4 +85,29 @@ Datum ResultRow::finish(FunctionCallInfo fcinfo) const {
   });
 }
 
+Datum return_rows(FunctionCallInfo fcinfo, MakeRows make) {
+  if (SRF_IS_FIRSTCALL()) {
+    FuncCallContext* state = call([=] { return init_MultiFuncCall(fcinfo); });
+    MemoryContext before = MemoryContextSwitchTo(state->multi_call_memory_ctx);
+    const std::vector<Datum> rows = make(fcinfo);
+    const std::size_t count = rows.size();
+    auto* kept = call([=] { return static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1))); });
+    std::copy(rows.begin(), rows.end(), kept);
+    state->user_fctx = kept;
+    state->max_calls = count;
+    MemoryContextSwitchTo(before);
+  }
+  FuncCallContext* state = call([=] { return per_MultiFuncCall(fcinfo); });
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  if (state->call_cntr < state->max_calls) {
+    const Datum row = static_cast<Datum*>(state->user_fctx)[state->call_cntr++];
+    result->isDone = ExprMultipleResult;
+    return row;
+  }
+  call([=] { end_MultiFuncCall(fcinfo, state); });
+  result->isDone = ExprEndResult;
+  fcinfo->isnull = true;
+  return Datum{0};
+}
+
 } // namespace holdfast::pg

@@ -56,7 +56,8 @@ public:
     return value ? add_time(*value) : null();
   }
 
-  // The composite value; throws Error XX000 when the columns are not as the function declares.
+  // The composite value, of a function or of one row of a set; throws Error XX000 when the columns
+  // are not as the function declares.
   Datum finish(FunctionCallInfo fcinfo) const;
 
 private:
@@ -64,5 +65,9 @@ private:
   std::array<bool, kMost> nulls_{};
   int size_ = 0;
 };
+
+// Returns the rows that `make` gives, one a call of the executor; `make` runs once, at the first.
+using MakeRows = std::vector<Datum> (*)(FunctionCallInfo);
+Datum return_rows(FunctionCallInfo fcinfo, MakeRows make);
 
 } // namespace holdfast::pg

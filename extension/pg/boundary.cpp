@@ -1,7 +1,5 @@
 #include "extension/pg/boundary.hpp"
 
-#include "extension/core/error.hpp"
-
 namespace holdfast::pg {
 
 namespace {

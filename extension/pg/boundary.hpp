@@ -1,5 +1,6 @@
 #pragma once
 
+#include "extension/core/error.hpp"
 #include "extension/pg/postgres.hpp"
 
 namespace holdfast::pg {
@@ -50,6 +51,18 @@ auto call(Work work) -> decltype(work()) {
     if (error != nullptr) throw ServerError(error);
     return const_cast<Result&>(result);
   }
+}
+
+// Runs `work` and returns the Error that it throws, if any. Errors of the server pass through:
+// after one the transaction cannot go on.
+template <class Work>
+std::optional<Error> caught(Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
 }
 
 } // namespace holdfast::pg

@@ -30,6 +30,7 @@ extern "C" {
 #include <funcapi.h>
 #include <mb/pg_wchar.h>
 #include <miscadmin.h>
+#include <storage/lock.h>
 #include <utils/array.h>
 #include <utils/builtins.h>
 #include <utils/date.h>
@@ -39,6 +40,7 @@ extern "C" {
 #include <utils/jsonb.h>
 #include <utils/memutils.h>
 #include <utils/numeric.h>
+#include <utils/resowner.h>
 #include <utils/timestamp.h>
 #include <utils/uuid.h>
 }

@@ -98,6 +98,15 @@ std::vector<std::int32_t> to_int32s(Datum array) {
   return numbers;
 }
 
+std::vector<std::int16_t> to_int16s(Datum array) {
+  const Elements found = elements(array, INT2OID, 2, true, TYPALIGN_SHORT);
+  std::vector<std::int16_t> numbers;
+  for (int i = 0; i < found.count; ++i) {
+    if (!found.nulls[i]) numbers.push_back(DatumGetInt16(found.values[i]));
+  }
+  return numbers;
+}
+
 std::vector<std::string> to_texts(Datum array) {
   const Elements found = elements(array, TEXTOID, -1, false, TYPALIGN_INT);
   std::vector<std::string> texts;
@@ -145,6 +154,20 @@ Datum from_uuids(const std::vector<Uuid>& uuids) {
   for (const Uuid& uuid : uuids)
     values.push_back(from_uuid(uuid));
   return make_array(values, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+}
+
+Datum from_int16s(const std::vector<std::int16_t>& numbers) {
+  std::vector<Datum> values;
+  for (const std::int16_t number : numbers)
+    values.push_back(Int16GetDatum(number));
+  return make_array(values, INT2OID, 2, true, TYPALIGN_SHORT);
+}
+
+Datum from_usds(const std::vector<Usd>& amounts) {
+  std::vector<Datum> values;
+  for (const Usd amount : amounts)
+    values.push_back(from_usd(amount));
+  return make_array(values, NUMERICOID, -1, false, TYPALIGN_INT);
 }
 
 Datum from_dates(const std::vector<std::int32_t>& days) {

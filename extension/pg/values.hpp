@@ -15,6 +15,7 @@ std::string to_bytes(Datum datum);
 Usd to_usd(Datum datum, const char* what);
 std::vector<Uuid> to_uuids(Datum array);
 std::vector<std::int32_t> to_int32s(Datum array);
+std::vector<std::int16_t> to_int16s(Datum array);
 std::vector<std::string> to_texts(Datum array); // NULL elements are left out
 
 // The text of a jsonb value. Throws Error PT400 naming `what` unless it is an object.
@@ -25,6 +26,8 @@ Datum from_text(std::string_view text);
 Datum from_bytes(std::string_view bytes);
 Datum from_usd(Usd amount);
 Datum from_uuids(const std::vector<Uuid>& uuids);
+Datum from_int16s(const std::vector<std::int16_t>& numbers);
+Datum from_usds(const std::vector<Usd>& amounts);
 Datum from_dates(const std::vector<std::int32_t>& days);
 Datum from_jsonb_text(std::string_view json);
 

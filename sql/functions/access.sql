@@ -11,7 +11,7 @@ BEGIN
         RAISE EXCEPTION 'There is no role "%".', p_role USING ERRCODE = 'PT404', HINT = 'Make it with CREATE ROLE.';
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA holdfast TO %I', p_role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION holdfast.authenticate_key, holdfast.list_models, holdfast.open_call,'
+    EXECUTE format('GRANT EXECUTE ON FUNCTION holdfast.authenticate_key, holdfast.record_usage_batch, holdfast.get_budgets, holdfast.list_models, holdfast.open_call,'
         ' holdfast.settle_call, holdfast.release_call, holdfast.extend_hold, holdfast.expire_holds,'
         ' holdfast.normalize_model, holdfast.calculate_cost, holdfast.create_workflow,'
         ' holdfast.check_workflow_cost_limit, holdfast.hold_workflow_cost, holdfast.release_hold,'

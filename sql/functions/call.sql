@@ -4,15 +4,17 @@ CREATE FUNCTION open_call(p_organization_id uuid, p_key_hash bytea, p_model text
                           p_completion_tokens integer, p_provider text DEFAULT NULL, p_providers text[] DEFAULT NULL,
                           p_workflow_id uuid DEFAULT NULL, p_user_id text DEFAULT NULL,
                           p_idempotency_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
-                          p_ttl interval DEFAULT '10 minutes',
+                          p_ttl interval DEFAULT '10 minutes', p_sizing text DEFAULT 'strict',
+                          p_community_id uuid DEFAULT NULL, p_tool text DEFAULT NULL,
                           OUT outcome text, OUT hold_id uuid, OUT provider text, OUT model text,
                           OUT estimated_cost numeric, OUT scope text, OUT limit_usd numeric, OUT spent numeric,
                           OUT held numeric, OUT remaining numeric, OUT expires_at timestamptz, OUT user_id text,
-                          OUT retry_after_ms integer, OUT answer_status integer, OUT answer text)
+                          OUT retry_after_ms integer, OUT answer_status integer, OUT answer text,
+                          OUT completion_tokens integer, OUT warning text)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_open_call';
-COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval) IS
-'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); replay (answer_status and answer are what the first call under p_idempotency_key answered); or in_flight (that call has not ended). Raises PT400, PT401 (API key), PT403, PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider).';
+COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text) IS
+'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); replay (answer_status and answer are what the first call under p_idempotency_key answered); or in_flight (that call has not ended). p_sizing strict holds the worst case; clamp lowers completion_tokens to what is left, and says so; estimate holds what 95 of 100 such calls of the organization cost. model is another than asked for when a budget''s downgrade threshold is reached; warning names the scope of a reached soft limit. Raises PT400, PT401 (API key), PT403, PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider).';
 
 CREATE FUNCTION settle_call(p_organization_id uuid, p_hold_id uuid, p_model text, p_prompt_tokens integer,
                             p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,

@@ -35,3 +35,14 @@ ALTER TABLE ai_usage_ledger
     ADD COLUMN tool text,
     ADD COLUMN corrects uuid;
 CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
+
+-- The organization's month is now counted in 16 slots; the one there is keeps its share until it is used up.
+INSERT INTO budget_counters (budget_id, organization_id, period_start, scope, slot, limit_usd)
+SELECT c.budget_id, c.organization_id, c.period_start, c.scope, s.slot, CASE WHEN c.limit_usd IS NOT NULL THEN 0 END
+FROM budget_counters c, generate_series(1, 15) AS s(slot) WHERE c.scope = 'organization' AND c.slot = 0;
+
+-- Functions whose parameters or results change are made anew.
+DROP FUNCTION hold_workflow_cost(uuid, uuid, numeric, numeric, interval, text, uuid);
+DROP FUNCTION record_usage_and_increment(uuid, uuid, text, integer, integer, numeric, uuid, uuid, text, text, jsonb);
+DROP FUNCTION set_budget(uuid, numeric, text, text, text);
+DROP FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval);

@@ -1,0 +1,35 @@
+#pragma once
+
+#include "extension/budget.hpp"
+#include "extension/pg/spi.hpp"
+
+// The statements on single counter rows, shared by plain and by slotted counters.
+namespace holdfast::budget {
+
+// Into how many slots the organization's month is divided.
+constexpr std::int16_t kSlots = 16;
+
+pg::Parameters row_parameters(const CounterKey& key, std::int16_t slot);
+
+// Makes the counter of a period that begins. A workflow's counter is made with the workflow: here
+// it throws Error PT404, or PT403 where another organization has it.
+void make_counter(const Applicable& counter);
+
+// Adds to held without asking.
+void add_held(const CounterKey& key, std::int16_t slot, Usd amount);
+
+// Applies a move to one row, making the counter when it is missing.
+Moved move_row(const Move& move);
+
+// What open holds that have run out still have in held of this counter.
+Usd run_out_on(const CounterKey& key, TimestampTz now);
+
+// The same for the counter of many slots. In reserve_shared the figures of a granted reservation
+// are those of its slot.
+bool month_is_limited(const Uuid& organization_id);
+Reservation reserve_shared(const Applicable& counter, Usd amount, TimestampTz now);
+std::vector<Moved> apply_shared(const std::vector<Move>& moves, TimestampTz now);
+// The sums over a counter's slots, without locking them.
+Figures counter_figures(const Applicable& counter);
+
+} // namespace holdfast::budget

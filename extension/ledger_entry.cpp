@@ -1,0 +1,164 @@
+// Ledger entries: priced, appended, found again.
+#include "extension/ledger_entry.hpp"
+
+#include "extension/core/json_object.hpp"
+#include "extension/pg/spi.hpp"
+#include "extension/pricing.hpp"
+
+namespace holdfast::ledger {
+
+namespace {
+
+constexpr Oid kFindEntryTypes[] = {UUIDOID, UUIDOID};
+pg::Statement find_entry(
+    "SELECT id, workflow_id, model, prompt_tokens, completion_tokens, coalesce(cached_tokens, 0),"
+    " coalesce(cache_write_tokens, 0), coalesce(reasoning_tokens, 0), cost, total_ai_cost, overrun,"
+    " provider, user_id, kind::text"
+    " FROM holdfast.ai_usage_ledger WHERE organization_id = $1 AND id = $2",
+    kFindEntryTypes);
+
+constexpr Oid kInsertTypes[] = {
+    UUIDOID,    UUIDOID,  UUIDOID, UUIDOID,    UUIDOID,    TIMESTAMPTZOID, INT4OID,
+    INT4OID,    INT4OID,  INT4OID, INT4OID,    INT4OID,    BOOLOID,        TEXTOID,
+    TEXTOID,    TEXTOID,  TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID,     NUMERICOID,
+    NUMERICOID, JSONBOID, UUIDOID, UUIDOID,    TEXTOID,    UUIDOID};
+#define HOLDFAST_INSERT_ENTRY                                                                      \
+  "INSERT INTO holdfast.ai_usage_ledger (organization_id, id, workflow_id, idempotency_key,"       \
+  " hold_id, created_at, price_id, prompt_tokens, completion_tokens, cached_tokens,"               \
+  " cache_write_tokens, reasoning_tokens, estimated, kind, provider, model, user_id, cost,"        \
+  " list_cost, reported_cost, overrun, total_ai_cost, metadata, api_key_id, community_id, tool,"   \
+  " corrects)"                                                                                     \
+  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::holdfast.ledger_kind,"    \
+  " $15, $16, $17, $18, $19, $20, $21, $22, coalesce($23, '{}'), $24, $25, $26, $27)"
+pg::Statement insert_fresh(HOLDFAST_INSERT_ENTRY, kInsertTypes);
+pg::Statement insert_keyed(HOLDFAST_INSERT_ENTRY " ON CONFLICT DO NOTHING", kInsertTypes);
+#undef HOLDFAST_INSERT_ENTRY
+
+// The figures that a repeat has to share with the first.
+struct Figures {
+  std::optional<Uuid> workflow_id;
+  std::optional<std::string> model;
+  Tokens tokens;
+  std::optional<Usd> cost;
+  std::optional<std::string> provider;
+  std::optional<std::string> user_id;
+  std::string kind;
+};
+
+// Names the first one in which a repeat differs, nullptr when none does. A cost or provider that
+// the repeat leaves out had been found by the price.
+const char* differing(const Charge& repeat, const Figures& first) {
+  if (first.workflow_id != repeat.subject.workflow_id) return "workflow_id";
+  if (first.model != repeat.model) return "model";
+  if (first.tokens.prompt != repeat.tokens.prompt) return "prompt_tokens";
+  if (first.tokens.completion != repeat.tokens.completion) return "completion_tokens";
+  if (first.tokens.cached != repeat.tokens.cached) return "cached_tokens";
+  if (first.tokens.cache_write != repeat.tokens.cache_write) return "cache_write_tokens";
+  if (first.tokens.reasoning != repeat.tokens.reasoning) return "reasoning_tokens";
+  if (repeat.cost && first.cost && *first.cost != *repeat.cost) return "cost";
+  if (repeat.subject.provider && first.provider && first.provider != repeat.subject.provider)
+    return "provider";
+  if (first.user_id != repeat.subject.user_id) return "user_id";
+  if (first.kind != repeat.kind) return "kind";
+  return nullptr;
+}
+
+void check_same_figures(const Charge& repeat, const Figures& first) {
+  const char* field = differing(repeat, first);
+  if (field == nullptr) return;
+  const std::string key = repeat.idempotency_key->str();
+  throw conflict("Idempotency key " + key + " was used before with another " + field + ".")
+      .detail(JsonObject().text("idempotencyKey", key).text("field", field).str())
+      .hint("Repeat a settlement with the figures of the first, or use a new key.");
+}
+
+void add_count(pg::Parameters& parameters, std::int64_t count) { // 0 takes no room as NULL
+  if (count == 0)
+    parameters.null();
+  else
+    parameters.add_int32(static_cast<std::int32_t>(count));
+}
+
+} // namespace
+
+Costs price(const Charge& charge, TimestampTz now) {
+  Costs costs{charge.cost.value_or(Usd()), std::nullopt, std::nullopt, charge.subject.provider};
+  if (!charge.model || charge.kind != "usage") return costs;
+  const std::string provider = charge.subject.provider.value_or("");
+  const std::int32_t day = pg::utc_day(now);
+  const PriceBook& book = pricing::book();
+  const Price* found = charge.cost ? book.try_find(provider, *charge.model, day)
+                                   : &book.find(provider, *charge.model, day);
+  if (found == nullptr) return costs;
+  costs.list = cost_of(*found, charge.tokens);
+  costs.price_id = found->price_id;
+  if (!charge.cost) costs.cost = *costs.list;
+  if (!costs.provider) costs.provider = found->provider;
+  return costs;
+}
+
+std::optional<Entry> find_repeated(const Charge& charge) {
+  if (!charge.idempotency_key) return std::nullopt;
+  const pg::Rows rows = find_entry.run(
+      pg::Parameters().add(charge.subject.organization_id).add(*charge.idempotency_key));
+  if (rows.empty()) return std::nullopt;
+  const pg::Row row = rows[0];
+  check_same_figures(
+      charge, {row.optional_uuid(2),
+               row.optional_text(3),
+               {row.integer(4), row.integer(5), row.integer(6), row.integer(7), row.integer(8)},
+               row.usd(9),
+               row.optional_text(12),
+               row.optional_text(13),
+               row.text(14)});
+  Entry entry;
+  entry.ledger_id = row.uuid(1);
+  entry.cost = row.usd(9);
+  entry.total_ai_cost = row.optional_usd(10);
+  entry.overrun = row.usd(11);
+  entry.duplicate = true;
+  return entry;
+}
+
+void check_same(const Charge& charge, const Charge& first) {
+  check_same_figures(charge, {first.subject.workflow_id, first.model, first.tokens, first.cost,
+                              first.subject.provider, first.subject.user_id, first.kind});
+}
+
+bool append(const Charge& charge, const Costs& costs, const Entry& entry, TimestampTz now) {
+  pg::Parameters parameters;
+  parameters.add(charge.subject.organization_id)
+      .add(entry.ledger_id)
+      .add(charge.subject.workflow_id)
+      .add(charge.idempotency_key)
+      .add(charge.hold_id)
+      .add(TimestampTzGetDatum(now));
+  add_count(parameters, costs.price_id.value_or(0));
+  parameters.add_int32(static_cast<std::int32_t>(charge.tokens.prompt))
+      .add_int32(static_cast<std::int32_t>(charge.tokens.completion));
+  add_count(parameters, charge.tokens.cached);
+  add_count(parameters, charge.tokens.cache_write);
+  add_count(parameters, charge.tokens.reasoning);
+  parameters.add_bool(charge.estimated)
+      .text(charge.kind)
+      .text(costs.provider)
+      .text(charge.model)
+      .text(charge.subject.user_id)
+      .add(entry.cost)
+      .add(costs.list)
+      .add(charge.reported_cost)
+      .add(entry.overrun)
+      .add(entry.total_ai_cost);
+  if (charge.metadata)
+    parameters.add(pg::from_jsonb_text(*charge.metadata));
+  else
+    parameters.null();
+  parameters.add(charge.subject.api_key_id)
+      .add(charge.subject.community_id)
+      .text(charge.subject.tool)
+      .add(charge.corrects);
+  pg::Statement& statement = charge.idempotency_key ? insert_keyed : insert_fresh;
+  return statement.run(parameters).size() == 1;
+}
+
+} // namespace holdfast::ledger

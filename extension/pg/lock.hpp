@@ -1,0 +1,20 @@
+#pragma once
+
+#include "extension/core/uuid.hpp"
+#include "extension/pg/boundary.hpp"
+
+namespace holdfast::pg {
+
+enum class LockKind { shared, exclusive };
+
+// Locks an organization's budgets until the transaction ends, and then takes in what other
+// sessions have committed: cached facts about budgets are fresh after it.
+void lock_organization(const Uuid& organization_id, LockKind kind);
+
+// Tells every server process that the table of this trigger call has changed.
+void invalidate_trigger_table(FunctionCallInfo fcinfo);
+
+// Registers a callback for changed tables. It must neither throw nor touch the catalog.
+void on_relation_change(void (*callback)(Datum, Oid));
+
+} // namespace holdfast::pg
