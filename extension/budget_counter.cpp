@@ -44,9 +44,10 @@ pg::Statement sum_run_out(
 constexpr Oid kMakeTypes[] = {UUIDOID, UUIDOID, DATEOID, TEXTOID, INT2OID};
 pg::Statement make_rows(
     "INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope, slot,"
-    " limit_usd) SELECT $1, $2, $3, $4, s.slot, CASE WHEN s.slot = 0 THEN b.limit_usd"
-    "   - ($5 - 1) * trunc(b.limit_usd / $5, 18) ELSE trunc(b.limit_usd / $5, 18) END"
-    " FROM generate_series(0, $5 - 1) AS s(slot)"
+    " limit_usd) SELECT $1, $2, $3, $4, s.slot, CASE WHEN s.slot = 0"
+    "   THEN b.limit_usd - coalesce($5 * trunc(b.limit_usd / nullif($5, 0), 18), 0)"
+    "   ELSE trunc(b.limit_usd / $5, 18) END"
+    " FROM generate_series(0, $5) AS s(slot)"
     " LEFT JOIN holdfast.budgets b ON b.organization_id = $2 AND b.budget_id = $1"
     " ON CONFLICT DO NOTHING",
     kMakeTypes);
@@ -153,7 +154,7 @@ void make_counter(const Applicable& counter) {
                     .add(counter.key.organization_id)
                     .date(counter.key.period_start)
                     .text(counter.scope)
-                    .add_int16(counter.key.is_shared() ? kSlots : 1));
+                    .add_int16(counter.key.is_shared() ? kSlots : std::int16_t{0}));
 }
 
 void add_held(const CounterKey& key, std::int16_t slot, Usd amount) {

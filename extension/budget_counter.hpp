@@ -6,7 +6,8 @@
 // The statements on single counter rows, shared by plain and by slotted counters.
 namespace holdfast::budget {
 
-// Into how many slots the organization's month is divided.
+// Into how many slots the organization's month is divided: 1 to kSlots are counted in by calls,
+// slot 0 takes what of the limit they do not.
 constexpr std::int16_t kSlots = 16;
 
 pg::Parameters row_parameters(const CounterKey& key, std::int16_t slot);

@@ -87,17 +87,20 @@ public:
     return sum;
   }
 
-  // Gives every slot the same room below its share; `most` gets what cannot be divided. When
-  // nothing is left it bears what is missing.
-  void share_out(std::int16_t most) {
+  // Gives every slot the same room below its share; slot 0, in which no call counts, takes what
+  // cannot be divided. When nothing is left every share is out of reach, so that money that comes
+  // back to one slot is no room in it before all of them have been looked at again.
+  void share_out() {
     const Slot sum = total();
     const Usd room = sum.limit - sum.spent - sum.held;
-    const auto count = static_cast<Int128>(slots_.size());
-    const Usd each = room.is_negative() ? Usd() : Usd::from_units(room.units() / count);
-    const Usd rest = room - Usd::from_units(each.units() * count);
-    for (Slot& slot : slots_)
-      slot.limit = slot.spent + slot.held + each;
-    at(most).limit += rest;
+    const Usd each = Usd::from_units(room.units() / kSlots);
+    Usd rest = sum.limit;
+    for (Slot& slot : slots_) {
+      if (slot.slot == 0) continue;
+      slot.limit = room.is_negative() ? -Usd::most_given() : slot.spent + slot.held + each;
+      rest -= slot.limit;
+    }
+    slots_.front().limit = rest;
   }
 
   void store() const {
@@ -167,7 +170,7 @@ std::vector<Moved> apply_locked(const std::vector<Move>& moves) {
   const Usd above = std::max(Usd(), total.spent + total.held - total.limit);
   const Usd overrun = std::min(uncovered, above);
   slots.at(moves.front().slot).overrun += overrun;
-  slots.share_out(moves.front().slot);
+  slots.share_out();
   slots.store();
   std::vector<Moved> results;
   for (const Move& move : moves)
@@ -190,16 +193,20 @@ Figures counter_figures(const Applicable& counter) {
 
 Reservation reserve_shared(const Applicable& counter, Usd amount, TimestampTz now) {
   const std::int16_t slot = own_slot();
-  if (const auto figures = change_own(counter, slot, {}, amount)) return {true, *figures};
-  make_counter(counter); // where it is there already, nothing happens
-  if (const auto figures = change_own(counter, slot, {}, amount)) return {true, *figures};
+  for (int attempt = 0; attempt < 2 && !amount.is_zero();
+       ++attempt) { // nothing has room for nothing
+    if (const auto figures = change_own(counter, slot, {}, amount)) return {true, *figures};
+    if (attempt == 0) make_counter(counter); // where it is there already, nothing happens
+  }
+  if (amount.is_zero()) make_counter(counter);
+  if (!month_is_limited(counter.key.organization_id)) return {true, counter_figures(counter)};
   LockedSlots slots(counter.key);
   const Slot total = slots.total();
   Figures figures{std::string(counter.scope), total.limit, total.spent,
                   total.held - run_out_on(counter.key, now)};
   if (figures.spent + figures.held + amount > total.limit) return {false, figures};
   slots.at(slot).held += amount;
-  slots.share_out(slot);
+  slots.share_out();
   slots.store();
   figures.held += amount;
   return {true, figures};

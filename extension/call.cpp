@@ -21,14 +21,15 @@ pg::Statement claim_key("INSERT INTO holdfast.idempotent_calls"
                         kClaimTypes);
 
 constexpr Oid kFindCallTypes[] = {UUIDOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
-pg::Statement find_call("SELECT c.fingerprint = $3, c.answer_status, c.answer,"
-                        " coalesce((SELECT h.status = 'open' AND h.expires_at > $4"
-                        "           FROM holdfast.holds h WHERE h.organization_id = $1"
-                        "           AND h.hold_id = c.hold_id), false)"
-                        " FROM holdfast.idempotent_calls c"
-                        " WHERE c.organization_id = $1 AND c.idempotency_key = $2"
-                        " FOR UPDATE OF c",
-                        kFindCallTypes);
+pg::Statement
+    find_call("SELECT c.fingerprint = $3, c.answer_status, c.answer,"
+              " coalesce((SELECT h.status = 'open' AND h.expires_at > $4 FROM holdfast.holds h"
+              "           WHERE h.organization_id = $1 AND h.hold_id = c.hold_id), false),"
+              " (SELECT l.cost FROM holdfast.ai_usage_ledger l"
+              "  WHERE l.organization_id = $1 AND l.id = c.hold_id)"
+              " FROM holdfast.idempotent_calls c"
+              " WHERE c.organization_id = $1 AND c.idempotency_key = $2 FOR UPDATE OF c",
+              kFindCallTypes);
 
 constexpr Oid kTakeOverTypes[] = {UUIDOID, TEXTOID, UUIDOID};
 pg::Statement take_over("UPDATE holdfast.idempotent_calls SET hold_id = $3"
@@ -91,6 +92,7 @@ struct Opened {
   std::optional<std::int32_t> retry_after_ms;
   std::optional<std::int32_t> answer_status;
   std::optional<std::string> answer;
+  std::optional<Usd> first_cost; // what the call that is replayed cost
 };
 
 Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
@@ -145,6 +147,7 @@ std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, Tim
     opened.outcome = "replay";
     opened.answer_status = row.integer(2);
     opened.answer = row.optional_text(3);
+    opened.first_cost = row.optional_usd(5);
     return opened;
   }
   if (row.boolean(4)) {
@@ -248,7 +251,7 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   row.text(opened.outcome).add(opened.hold.hold_id);
   row.text(decided ? std::optional(opened.provider) : std::nullopt);
   row.text(decided ? std::optional(opened.model) : std::nullopt);
-  row.add(opened.estimate);
+  row.add(decided ? opened.estimate : opened.first_cost);
   row.text(opened.outcome == "denied" ? std::optional(figures.scope) : std::nullopt);
   row.add(figures.limit);
   row.add(decided ? std::optional(figures.spent) : std::nullopt);

@@ -14,11 +14,11 @@ constexpr Int128 power_of_ten(int exponent) {
 }
 
 constexpr Int128 kUnitsPerDollar = power_of_ten(Usd::kDecimals);
-constexpr Int128 kMaxUnits = power_of_ten(15) * kUnitsPerDollar;
+constexpr Int128 kMaxUnits = power_of_ten(17) * kUnitsPerDollar;
 
 Usd bounded(Int128 units) {
   if (units > kMaxUnits || units < -kMaxUnits) {
-    throw bad_value("An amount beyond 1000000000000000 USD cannot be kept.")
+    throw bad_value("An amount beyond 100000000000000000 USD cannot be kept.")
         .hint("Check the figures: no budget or cost comes near this bound.");
   }
   return Usd::from_units(units);

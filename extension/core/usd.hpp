@@ -9,7 +9,7 @@ namespace holdfast {
 
 __extension__ using Int128 = __int128;
 
-// An exact amount of US dollars: a whole number of 1e-18 USD, at most 1e15 USD either way.
+// An exact amount of US dollars: a whole number of 1e-18 USD, at most 1e17 USD either way.
 // A price per million tokens has at most 10 decimals (Price), so tokens x price, and half or a
 // hundredth of it, is still a whole number of these units: nothing is ever rounded.
 class Usd {
@@ -23,6 +23,8 @@ public:
   static std::optional<Usd> parse(std::string_view decimal);
   static constexpr Usd from_units(Int128 units) { return Usd(units); }
   static Usd whole(std::int64_t dollars);
+  // The most that a caller may give for one amount; sums of such amounts stay within the bound.
+  static Usd most_given() { return whole(1'000'000'000'000'000); }
 
   // The shortest decimal text: no exponent, no trailing zeros.
   std::string str() const;

@@ -26,7 +26,7 @@ public:
   Datum datum(int column) const; // of a column that is not NULL
   Uuid uuid(int column) const { return to_uuid(datum(column)); }
   std::string text(int column) const { return to_text(datum(column)); }
-  Usd usd(int column) const { return to_usd(datum(column), "a stored amount"); }
+  Usd usd(int column) const { return stored_usd(datum(column)); }
   std::int16_t smallint(int column) const { return DatumGetInt16(datum(column)); }
   std::int32_t integer(int column) const { return DatumGetInt32(datum(column)); }
   std::int64_t bigint(int column) const { return DatumGetInt64(datum(column)); }

@@ -50,6 +50,10 @@ Datum make_varlena(std::string_view bytes) {
   });
 }
 
+const char* numeric_text(Datum datum) {
+  return call([=] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum)); });
+}
+
 } // namespace
 
 Uuid to_uuid(Datum datum) {
@@ -67,16 +71,21 @@ std::string to_bytes(Datum datum) {
 }
 
 Usd to_usd(Datum datum, const char* what) {
-  const char* decimal =
-      call([=] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum)); });
+  const char* decimal = numeric_text(datum);
   const std::optional<Usd> amount = Usd::parse(decimal);
-  if (amount) return *amount;
+  if (amount && *amount <= Usd::most_given() && *amount >= -Usd::most_given()) return *amount;
   throw bad_value(std::string(what) + " is no amount of USD that can be kept.")
       .detail(JsonObject()
                   .text("field", what)
                   .text("value", std::string_view(decimal).substr(0, 64))
                   .str())
-      .hint("Give a finite number with at most 18 decimals and below 1000000000000000.");
+      .hint("Give a finite number with at most 18 decimals and at most 1000000000000000.");
+}
+
+Usd stored_usd(Datum datum) {
+  const std::optional<Usd> amount = Usd::parse(numeric_text(datum));
+  if (!amount) throw Error("XX000", "a stored amount is no amount of USD");
+  return *amount;
 }
 
 std::vector<Uuid> to_uuids(Datum array) {

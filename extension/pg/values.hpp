@@ -11,8 +11,11 @@ namespace holdfast::pg {
 Uuid to_uuid(Datum datum);
 std::string to_text(Datum datum);
 std::string to_bytes(Datum datum);
-// Money and prices. Throws Error PT400 naming `what` for NaN, Infinity or more digits than kept.
+// Money that a caller gives. Throws Error PT400 naming `what` for NaN, Infinity, more than 18
+// decimals, or beyond Usd::most_given().
 Usd to_usd(Datum datum, const char* what);
+// Money that a table holds.
+Usd stored_usd(Datum datum);
 std::vector<Uuid> to_uuids(Datum array);
 std::vector<std::int32_t> to_int32s(Datum array);
 std::vector<std::int16_t> to_int16s(Datum array);

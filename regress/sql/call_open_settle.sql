@@ -19,7 +19,7 @@ FROM holdfast.settle_call(:org, :'hold_id', 'gpt-4o-mini-2024-07-18', 900, 100, 
                           p_reported_cost => 0.0002, p_answer_status => 200, p_answer => '{"content": "hi"}');
 SELECT ledger_id = :'hold_id' AS entry_is_the_hold, cost, duplicate
 FROM holdfast.settle_call(:org, :'hold_id', 'gpt-4o-mini-2024-07-18', 900, 100, p_cached_tokens => 100);
-SELECT outcome, answer_status, answer FROM holdfast.open_call(:org, :'hash', 'gpt-4o-mini', 1000, 500, p_providers => '{openai}',
+SELECT outcome, answer_status, answer, estimated_cost AS first_cost FROM holdfast.open_call(:org, :'hash', 'gpt-4o-mini', 1000, 500, p_providers => '{openai}',
     p_workflow_id => :'workflow', p_idempotency_key => 'one', p_fingerprint => 'body');
 SELECT outcome FROM holdfast.open_call(:org, :'hash', 'gpt-4o-mini', 1000, 500, p_providers => '{openai}',
     p_workflow_id => :'workflow', p_idempotency_key => 'one', p_fingerprint => 'another body');

@@ -59,20 +59,29 @@ COMMENT ON FUNCTION spent_in_period(uuid, text, text, text) IS
 
 CREATE FUNCTION share_out_limit(p_organization_id uuid, p_budget_id uuid, p_period text, p_limit_usd numeric) RETURNS void
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-    -- Every slot of a period gets the same room below its share; slot 0 what cannot be divided. A limit below what is
-    -- spent and held already is no overrun of a settlement: it is recorded as one.
+    -- Where a counter has slots, calls count in 1 and up: each gets the same room below its share, slot 0 the rest. When
+    -- nothing is left their shares are out of reach. A limit below what is spent and held already is no overrun of a
+    -- settlement: it is recorded as one.
     WITH sums AS (
-        SELECT c.period_start, count(*) AS slots, sum(c.overrun) AS overrun,
-               p_limit_usd - sum(c.spent + c.held) AS room
+        SELECT c.period_start, count(*) - 1 AS slots, sum(c.overrun) AS overrun, sum(c.spent + c.held) AS used
         FROM holdfast.budget_counters c
         WHERE c.budget_id = p_budget_id AND c.organization_id = p_organization_id
           AND c.period_start >= holdfast.period_start(p_period)
         GROUP BY c.period_start
+    ), shares AS (
+        SELECT c.period_start, c.slot,
+               CASE WHEN p_limit_usd < s.used THEN -1000000000000000
+                    ELSE c.spent + c.held + trunc((p_limit_usd - s.used) / nullif(s.slots, 0), 18) END AS share
+        FROM holdfast.budget_counters c JOIN sums s USING (period_start)
+        WHERE c.budget_id = p_budget_id AND c.organization_id = p_organization_id AND c.slot > 0
     )
     UPDATE holdfast.budget_counters c SET
-        limit_usd = c.spent + c.held + trunc(greatest(s.room, 0) / s.slots, 18)
-            + CASE WHEN c.slot = 0 THEN s.room - s.slots * trunc(greatest(s.room, 0) / s.slots, 18) ELSE 0 END,
-        overrun = c.overrun + CASE WHEN c.slot = 0 THEN greatest(0, -s.room - s.overrun) ELSE 0 END
+        limit_usd = CASE WHEN p_limit_usd IS NULL THEN NULL
+                         WHEN c.slot > 0 THEN (SELECT h.share FROM shares h
+                                               WHERE h.period_start = c.period_start AND h.slot = c.slot)
+                         ELSE p_limit_usd - coalesce((SELECT sum(h.share) FROM shares h
+                                                      WHERE h.period_start = c.period_start), 0) END,
+        overrun = c.overrun + CASE WHEN c.slot = 0 THEN greatest(0, s.used - p_limit_usd - s.overrun) ELSE 0 END
     FROM sums s
     WHERE c.budget_id = p_budget_id AND c.organization_id = p_organization_id AND c.period_start = s.period_start
 $$;

@@ -36,10 +36,10 @@ ALTER TABLE ai_usage_ledger
     ADD COLUMN corrects uuid;
 CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
 
--- The organization's month is now counted in 16 slots; the one there is keeps its share until it is used up.
+-- The organization's month is now counted in slots 1 to 16; slot 0 keeps what it has until they ask for it.
 INSERT INTO budget_counters (budget_id, organization_id, period_start, scope, slot, limit_usd)
 SELECT c.budget_id, c.organization_id, c.period_start, c.scope, s.slot, CASE WHEN c.limit_usd IS NOT NULL THEN 0 END
-FROM budget_counters c, generate_series(1, 15) AS s(slot) WHERE c.scope = 'organization' AND c.slot = 0;
+FROM budget_counters c, generate_series(1, 16) AS s(slot) WHERE c.scope = 'organization' AND c.slot = 0;
 
 -- Functions whose parameters or results change are made anew.
 DROP FUNCTION hold_workflow_cost(uuid, uuid, numeric, numeric, interval, text, uuid);
