@@ -11,4 +11,5 @@ PGDLLEXPORT void _PG_init(void);
 // The map of the extension: each line starts one domain that needs starting.
 void _PG_init(void) {
   holdfast::pricing::start();
+  holdfast::budget::start();
 }

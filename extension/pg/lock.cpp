@@ -8,22 +8,30 @@ namespace {
 
 // Sets our locks apart from the advisory locks of users, whose fourth field is 1 or 2.
 constexpr std::uint16_t kOrganizationLock = 0x4846;
+constexpr std::uint16_t kEntryLock = 0x4847;
+
+// Two ids that fold to one key wait for each other's changes, and nothing worse.
+void lock_id(const Uuid& id, std::uint16_t lock_class, LOCKMODE mode) {
+  std::array<std::uint32_t, 4> words{};
+  std::memcpy(words.data(), id.bytes.data(), sizeof(words));
+  const std::uint32_t high = words[0] ^ words[2];
+  const std::uint32_t low = words[1] ^ words[3];
+  call([=] {
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, high, low, lock_class);
+    static_cast<void>(LockAcquire(&tag, mode, false, false));
+    AcceptInvalidationMessages();
+  });
+}
 
 } // namespace
 
 void lock_organization(const Uuid& organization_id, LockKind kind) {
-  std::array<std::uint32_t, 4> words{};
-  std::memcpy(words.data(), organization_id.bytes.data(), sizeof(words));
-  // Two organizations that fold to one key wait for each other's changes, and nothing worse.
-  const std::uint32_t high = words[0] ^ words[2];
-  const std::uint32_t low = words[1] ^ words[3];
-  const LOCKMODE mode = kind == LockKind::shared ? ShareLock : ExclusiveLock;
-  call([=] {
-    LOCKTAG tag;
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, high, low, kOrganizationLock);
-    static_cast<void>(LockAcquire(&tag, mode, false, false));
-    AcceptInvalidationMessages();
-  });
+  lock_id(organization_id, kOrganizationLock, kind == LockKind::shared ? ShareLock : ExclusiveLock);
+}
+
+void lock_entry(const Uuid& ledger_id) {
+  lock_id(ledger_id, kEntryLock, ExclusiveLock);
 }
 
 void invalidate_trigger_table(FunctionCallInfo fcinfo) {

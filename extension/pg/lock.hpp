@@ -11,6 +11,9 @@ enum class LockKind { shared, exclusive };
 // sessions have committed: cached facts about budgets are fresh after it.
 void lock_organization(const Uuid& organization_id, LockKind kind);
 
+// Keeps other refunds of this ledger entry waiting until the transaction ends.
+void lock_entry(const Uuid& ledger_id);
+
 // Tells every server process that the table of this trigger call has changed.
 void invalidate_trigger_table(FunctionCallInfo fcinfo);
 

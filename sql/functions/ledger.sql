@@ -30,3 +30,11 @@ CREATE FUNCTION record_usage_batch(p_organization_id uuid, p_entries jsonb,
     AS 'MODULE_PATHNAME', 'holdfast_record_usage_batch';
 COMMENT ON FUNCTION record_usage_batch(uuid, jsonb) IS
 'Settles up to 10,000 calls of one organization in one transaction, one row for each element of p_entries, counted from 1. An element has the parameters of record_usage_and_increment() without p_. What is wrong with one entry is its own row''s sqlstate, error and detail, and stops no other. Raises PT400 when p_entries is no array or too long, PT403.';
+
+CREATE FUNCTION refund_usage(p_ledger_id uuid, p_organization_id uuid, p_amount numeric DEFAULT NULL,
+                             p_reason text DEFAULT NULL,
+                             OUT ledger_id uuid, OUT cost numeric, OUT total_ai_cost numeric)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_refund_usage';
+COMMENT ON FUNCTION refund_usage(uuid, uuid, numeric, text) IS
+'Takes p_amount USD (NULL: all that is left) of a ledger entry back by a new entry of kind refund that points at it (corrects), on every counter that the entry counted on. cost is negative. Raises PT400, PT403, PT404 (entry), PT409 (more than is left of it).';

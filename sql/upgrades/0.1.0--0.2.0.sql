@@ -35,6 +35,7 @@ ALTER TABLE ai_usage_ledger
     ADD COLUMN tool text,
     ADD COLUMN corrects uuid;
 CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
+CREATE INDEX ledger_corrections ON ai_usage_ledger (organization_id, corrects) WHERE corrects IS NOT NULL;
 
 -- The organization's month is now counted in slots 1 to 16; slot 0 keeps what it has until they ask for it.
 INSERT INTO budget_counters (budget_id, organization_id, period_start, scope, slot, limit_usd)
@@ -46,3 +47,30 @@ DROP FUNCTION hold_workflow_cost(uuid, uuid, numeric, numeric, interval, text, u
 DROP FUNCTION record_usage_and_increment(uuid, uuid, text, integer, integer, numeric, uuid, uuid, text, text, jsonb);
 DROP FUNCTION set_budget(uuid, numeric, text, text, text);
 DROP FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval);
+
+-- Prepaid credits of users and communities. 1 credit = 0.01 USD.
+
+CREATE TABLE credit_accounts (
+    organization_id uuid NOT NULL,
+    account text NOT NULL CHECK (account ~ '^(user|community):.' AND octet_length(account) <= 255),
+    budget_id uuid NOT NULL,
+    from_seq bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization_id, account)
+);
+COMMENT ON TABLE credit_accounts IS
+'Who pays with credits: user:<id> or community:<id>. Ledger entries of that user or community after from_seq are debits; budget_id names the counter that holds them to the balance.';
+SELECT pg_extension_config_dump('credit_accounts', '');
+
+CREATE TABLE credit_grants (
+    organization_id uuid NOT NULL,
+    grant_id uuid NOT NULL,
+    account text NOT NULL,
+    credits numeric NOT NULL,
+    reason text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization_id, grant_id)
+);
+COMMENT ON TABLE credit_grants IS
+'Credits given to an account (negative: taken back), append-only. grant_id is the idempotency key where one was given.';
+SELECT pg_extension_config_dump('credit_grants', '');
