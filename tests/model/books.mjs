@@ -2,6 +2,7 @@
 // answers, as { error: [SQLSTATEs] } or { row, apply }: `row` says what each column must be (a value, or a function
 // that judges it), `apply` moves the books, with the row that the extension answered (for the ids it chose).
 
+import { Mismatch } from './judge.mjs';
 import { costOf, Prices } from './prices.mjs';
 import { greater, sum, text, usd } from './usd.mjs';
 
@@ -22,6 +23,7 @@ function periodStart(period, date) {
 
 const error = (...sqlstates) => ({ error: sqlstates });
 const money = (units) => (actual) => actual !== null && usd(actual) === units;
+const noTokens = () => ({ prompt: 0, completion: 0, cached: 0, written: 0, reasoning: 0 });
 const between = (low, high) => (actual) => usd(actual) >= low && usd(actual) <= high;
 
 export class Books {
@@ -92,6 +94,11 @@ export class Books {
     });
   }
 
+  describe(counters, lowered) {
+    return counters.map((counter) => `${counter.budget.scope} ${counter.budget.period} limit ${text(this.limitOf(counter, lowered))}` +
+      ` spent ${text(counter.spent)} held ${text(this.held(counter))}`).join('; ');
+  }
+
   limitOf(counter, lowered = null) {
     const { limit, scope, period } = counter.budget;
     if (scope !== 'workflow' || period !== 'none' || lowered === null) return limit;
@@ -120,9 +127,27 @@ export class Books {
     };
   }
 
-  getBudgets({ organization }, now) {
-    const rows = [...this.budgets.values()].filter((budget) => budget.organization === organization && budget.listed);
-    return rows.map((budget) => this.counter(budget, day(now)));
+  // One row a budget that was ever set; the organization's month may be listed without.
+  judgeBudgets({ organization }, rows, now) {
+    const byId = new Map(rows.map((row) => [row.budget_id, row]));
+    for (const budget of this.budgets.values()) {
+      if (budget.organization !== organization || (budget.scope === 'workflow' && budget.period === 'none')) continue;
+      const row = byId.get(budget.id);
+      if (!row && budget.id === organization && budget.limit === null) continue;
+      const counter = this.counter(budget, day(now));
+      const used = counter.spent + this.reserved(counter, now);
+      const status = budget.limit !== null && used >= budget.limit ? 'exhausted' : 'ok';
+      const expected = { scope: budget.scope, subject: budget.subject, period: budget.period, period_start: counter.start,
+        limit_usd: text(budget.limit), spent: text(counter.spent), held: text(this.reserved(counter, now)),
+        remaining: budget.limit === null ? null : text(budget.limit - used), status };
+      for (const [column, value] of Object.entries(expected)) {
+        const actual = row?.[column] ?? null;
+        const same = /^-?[0-9.]+$/.test(actual ?? '') && value !== null ? usd(actual) === usd(value) : actual === value;
+        if (!same) throw new Mismatch(`budget ${budget.scope} ${budget.subject}: ${column} is ${actual}, expected ${value}`);
+      }
+      byId.delete(budget.id);
+    }
+    if (byId.size > 0) throw new Mismatch(`get_budgets() shows ${[...byId.keys()]}, which the model does not know`);
   }
 
   monthlyCost({ organization }, now) {
@@ -189,7 +214,8 @@ export class Books {
           amount: estimate, status: 'open', expires: row.expires_micros };
         this.holds.set(`${subject.organization}/${hold.id}`, hold);
         for (const counter of counters) counter.holds.add(hold);
-        if (!this.figures(counters, now, limit)(row)) throw new Error('the figures are those of no budget that applies');
+        // What has run out by the time of the answer, this hold included, may be left out of them.
+        if (!this.figures(counters, done, limit)(row)) throw new Error(`the figures are those of no budget that applies: ${this.describe(counters, limit)}`);
       },
     };
   }
@@ -278,7 +304,7 @@ export class Books {
     const faults = [];
     if (given === null && !price) faults.push('PT422');
     if (hold === undefined) faults.push('PT404');
-    if (hold && hold.status === 'open' && hold.workflow !== subject.workflow) faults.push('PT409');
+    if (hold && hold.workflow !== subject.workflow) faults.push('PT409');
     faults.push(...(this.refusedWorkflow(subject)?.error ?? []));
     if (faults.length > 0) return error(...faults);
     const list = price ? costOf(price, tokens) : null;
@@ -349,13 +375,33 @@ export class Books {
     if (this.counter(known.budget, '').spent + amount < 0n) return error('PT400');
     const subject = this.subjectOf({ organization: known.organization, workflow });
     const entry = { kind: 'adjustment', key: null, hold: null, subject, model: null, cost: amount, list: null,
-      priceId: null, tokens: { prompt: 0, completion: 0, cached: 0, written: 0, reasoning: 0 }, metadata: {},
+      priceId: null, tokens: noTokens(), metadata: {},
       date: day(now) };
     const charged = this.charge(entry, { hold: null, uncovered: greater(0n, amount), named: false }, now);
     return {
       row: { increment_workflow_cost: money(entry.total) },
       // An adjustment answers with the total only; its id and overrun are read from the ledger.
       apply: () => charged.apply({ ledger_id: null, overrun: '0' }),
+    };
+  }
+
+  // A part of a settlement taken back, or all that is left of it.
+  refund({ entry: id, organization, amount }, now) {
+    if (amount !== null && amount <= 0n) return error('PT400');
+    const entry = this.entryById.get(`${organization}/${id}`);
+    if (!entry) return error('PT404');
+    const left = entry.cost - (entry.refunded ?? 0n);
+    if (entry.kind !== 'usage' || left <= 0n || (amount !== null && amount > left)) return error('PT409', 'PT400', 'PT422');
+    const back = amount ?? left;
+    const refund = { kind: 'refund', key: null, hold: null, subject: { ...entry.subject }, model: entry.model, cost: -back,
+      list: null, priceId: null, tokens: noTokens(), metadata: null, date: day(now), corrects: id };
+    const charged = this.charge(refund, { hold: null, uncovered: 0n, named: false }, now);
+    return {
+      row: { ledger_id: charged.row.ledger_id, cost: charged.row.cost, total_ai_cost: charged.row.total_ai_cost },
+      apply: (row) => {
+        charged.apply({ ...row, overrun: '0' });
+        entry.refunded = (entry.refunded ?? 0n) + back;
+      },
     };
   }
 

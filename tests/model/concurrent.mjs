@@ -3,8 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { Session } from './database.mjs';
+import { Mismatch } from './judge.mjs';
 import { Random } from './random.mjs';
-import { Mismatch, mustBeClean } from './sequential.mjs';
+import { mustBeClean } from './sequential.mjs';
 import { sum, text, usd } from './usd.mjs';
 
 const kWorkflows = 6;

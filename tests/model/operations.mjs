@@ -1,12 +1,13 @@
 // Random operations: what is asked of the extension (`name`, `parameters`) and of the model (`predict`).
 
+import { judge, Mismatch } from './judge.mjs';
 import { text, usd } from './usd.mjs';
 
 const kMinute = 60_000_000n;
 const kWeights = {
   createWorkflow: 4, workflowLimit: 2, organizationLimit: 4, subjectLimit: 4, price: 2, calculate: 3, check: 4, hold: 24,
   holdAgain: 3, settleHeld: 18, settle: 9, settleAgain: 5, settleOtherwise: 3, settleEnded: 2, release: 5, extend: 4,
-  expire: 3, adjust: 4, monthly: 2, refund: 4, batch: 4, wrong: 4,
+  expire: 3, adjust: 4, monthly: 2, budgets: 2, refund: 4, batch: 4, wrong: 4,
 };
 // Names that mean the same model.
 const kVariants = [(m) => m, (m) => m.toUpperCase(), (m) => `${m}-latest`, (m) => `${m}:free`, (m) => `${m}-2024-07-18`,
@@ -18,6 +19,7 @@ export class Operations {
     this.scoped = offered.get('hold_workflow_cost').has('p_tool');
     this.weights = { ...kWeights };
     if (!this.scoped) this.weights.subjectLimit = 0;
+    if (!offered.has('get_budgets')) this.weights.budgets = 0;
     if (!offered.has('refund_usage')) this.weights.refund = 0;
     if (!offered.has('record_usage_batch')) this.weights.batch = 0;
     this.organizations = organizations.map((id) => ({
@@ -147,6 +149,17 @@ export class Operations {
     return {
       name: 'get_organization_monthly_ai_cost', parameters: { p_organization_id: organization.id },
       predict: (now) => this.books.monthlyCost({ organization: organization.id }, now),
+    };
+  }
+
+  budgets() {
+    const organization = this.anyOrganization();
+    return {
+      name: 'get_budgets', parameters: { p_organization_id: organization.id },
+      judge: (answer, now) => {
+        if (answer.error) throw new Mismatch(answer.error.message);
+        this.books.judgeBudgets({ organization: organization.id }, answer.rows, now);
+      },
     };
   }
 
@@ -355,6 +368,73 @@ export class Operations {
     const amount = random.amount(300_000) * (random.chance(50) ? 1n : -1n);
     return { name: 'increment_workflow_cost', parameters: { p_workflow_id: workflow, p_amount: text(amount) },
       predict: (now) => this.books.adjust({ workflow, amount }, now) };
+  }
+
+  // A random part of an entry, or the rest; now and then more than is left, or an entry that cannot be refunded.
+  refund() {
+    const { random } = this;
+    const known = this.books.entries.filter((entry) => entry.id !== null && entry.kind !== 'adjustment').slice(-60);
+    if (known.length === 0) return null;
+    const entry = random.pick(known);
+    const part = random.weighted({ part: 50, rest: 30, more: 10, nothing: 5 });
+    const amount = { part: entry.cost * BigInt(random.between(1, 100)) / 100n, rest: null, more: entry.cost + 1n,
+      nothing: 0n }[part];
+    const args = { entry: entry.id, organization: entry.subject.organization, amount };
+    return {
+      name: 'refund_usage',
+      parameters: { p_ledger_id: entry.id, p_organization_id: args.organization, p_amount: text(amount),
+        p_reason: random.chance(50) ? 'came back empty' : undefined },
+      predict: (now) => this.books.refund(args, now),
+    };
+  }
+
+  // Settlements of one organization in one call: each as it would have been alone, one after the other.
+  batch() {
+    const { random } = this;
+    const organization = this.anyOrganization();
+    const wanted = [];
+    for (let left = random.between(1, 8); left > 0; left -= 1) {
+      const kind = random.weighted({ fresh: 50, held: 30, again: 10, twice: 10 });
+      const hold = kind === 'held' ? this.openHold(organization) : null;
+      const earlier = kind === 'again' ? this.earlier() : null;
+      if (kind === 'twice' && wanted.length > 0) wanted.push({ ...random.pick(wanted) });
+      else if (earlier && earlier.organization === organization.id) wanted.push(earlier);
+      else wanted.push(this.settleArgs(this.subject(organization, hold ? { workflow: hold.workflow } : {}), hold,
+        random.chance(70) ? random.amount(100_000) : null));
+    }
+    return {
+      name: 'record_usage_batch',
+      parameters: { p_organization_id: organization.id, p_entries: `[${wanted.map((args) => this.batchEntry(args)).join(', ')}]` },
+      judge: (answer, now) => this.judgeBatch(wanted, answer, now),
+    };
+  }
+
+  // The single call's parameters without p_; money as a JSON number of any length.
+  batchEntry(args) {
+    const parameters = Object.entries(this.settleParameters(args)).filter(([name, value]) =>
+      value !== undefined && value !== null && name !== 'p_organization_id');
+    return `{${parameters.map(([name, value]) => {
+      const bare = name === 'p_metadata' || name === 'p_cost';
+      return `"${name.slice(2)}": ${bare ? value : JSON.stringify(value)}`;
+    }).join(', ')}}`;
+  }
+
+  judgeBatch(wanted, answer, now) {
+    if (answer.error) throw new Mismatch(`a batch was refused: ${answer.error.code} ${answer.error.message}`);
+    if (answer.rows.length !== wanted.length) throw new Mismatch(`${answer.rows.length} results of ${wanted.length} entries`);
+    const before = this.books.entries.length;
+    answer.rows.forEach((row, i) => {
+      if (row.entry !== String(i + 1)) throw new Mismatch(`result ${i + 1} is of entry ${row.entry}`);
+      const one = row.sqlstate === null ? { row, done: answer.done } : { error: { code: row.sqlstate, message: row.error } };
+      try {
+        judge(this.books.settle({ ...wanted[i] }, now), one);
+      } catch (error) {
+        throw new Mismatch(`entry ${row.entry}: ${error.message}`);
+      }
+    });
+    // A batch is written in the order of its ids, so that two of them never wait for each other.
+    const written = this.books.entries.splice(before);
+    this.books.entries.push(...written.sort((a, b) => (a.id < b.id ? -1 : 1)));
   }
 
   // What must be refused ------------------------------------------------------------------------------------------

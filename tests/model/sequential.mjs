@@ -2,6 +2,7 @@
 
 import { Books } from './books.mjs';
 import { Session } from './database.mjs';
+import { agrees, judge, Mismatch } from './judge.mjs';
 import { Operations } from './operations.mjs';
 import { Random } from './random.mjs';
 import { Prices } from './prices.mjs';
@@ -9,32 +10,6 @@ import { text, usd } from './usd.mjs';
 
 const kCompareEvery = 250;
 const kSoon = 2_000_000n; // microseconds
-
-export class Mismatch extends Error {}
-
-function judge(expected, actual) {
-  return typeof expected === 'function' ? expected(actual) : expected === actual;
-}
-
-// Throws a Mismatch that names the column, else moves the books.
-export function settleDifference(prediction, answer, now) {
-  if (answer.error) {
-    const accepted = prediction.error ?? prediction.orError ?? [];
-    if (accepted.includes(answer.error.code)) return;
-    throw new Mismatch(`refused with ${answer.error.code} (${answer.error.message}), expected ${accepted.join(' or ') || 'success'}`);
-  }
-  if (prediction.error) throw new Mismatch(`succeeded, expected ${prediction.error.join(' or ')}`);
-  for (const [column, expected] of Object.entries(prediction.row)) {
-    if (!judge(expected, answer.row[column])) {
-      throw new Mismatch(`${column} is ${answer.row[column]}${typeof expected === 'function' ? '' : `, expected ${expected}`}`);
-    }
-  }
-  try {
-    prediction.apply(answer.row, answer.done, now);
-  } catch (error) {
-    throw new Mismatch(error.message);
-  }
-}
 
 class Run {
   constructor(session, operations, books, log) {
@@ -83,8 +58,8 @@ class Run {
     this.log.push(`${operation.name ?? operation.sql} ${JSON.stringify(operation.parameters ?? operation.values)}` +
       ` -> ${JSON.stringify(answer.error ? answer.error.code : answer.rows, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`);
     if (answer.error) this.refused += 1;
-    if (operation.settle) operation.settle(answer, this.now);
-    else settleDifference(operation.predict(this.now), answer, this.now);
+    if (operation.judge) operation.judge(answer, this.now);
+    else judge(operation.predict(this.now), answer);
     this.now = answer.done;
   }
 
@@ -138,7 +113,7 @@ class Run {
       metadata: (value) => entry.metadata === null || JSON.stringify(JSON.parse(value)) === JSON.stringify(entry.metadata),
     };
     for (const [column, value] of Object.entries(expected)) {
-      if (!judge(value, row[column])) throw new Mismatch(`ledger entry ${row.id}: ${column} is ${row[column]}, expected ${value}`);
+      if (!agrees(value, row[column])) throw new Mismatch(`ledger entry ${row.id}: ${column} is ${row[column]}, expected ${value}`);
     }
   }
 
