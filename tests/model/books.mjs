@@ -22,9 +22,12 @@ function periodStart(period, date) {
 }
 
 const error = (...sqlstates) => ({ error: sqlstates });
-const money = (units) => (actual) => actual !== null && usd(actual) === units;
+// A judge of a column that can say what it wants.
+const wanting = (wanted, judges) => Object.assign(judges, { wanted });
+const money = (units) => wanting(text(units), (actual) => actual !== null && usd(actual) === units);
 const noTokens = () => ({ prompt: 0, completion: 0, cached: 0, written: 0, reasoning: 0 });
-const between = (low, high) => (actual) => usd(actual) >= low && usd(actual) <= high;
+const between = (low, high) =>
+  wanting(`${text(low)} to ${text(high)}`, (actual) => usd(actual) >= low && usd(actual) <= high);
 
 export class Books {
   constructor() {
@@ -387,7 +390,7 @@ export class Books {
 
   // A part of a settlement taken back, or all that is left of it.
   refund({ entry: id, organization, amount }, now) {
-    if (amount !== null && amount <= 0n) return error('PT400');
+    if (amount !== null && amount <= 0n) return error('PT400', 'PT409');
     const entry = this.entryById.get(`${organization}/${id}`);
     if (!entry) return error('PT404');
     const left = entry.cost - (entry.refunded ?? 0n);

@@ -17,9 +17,9 @@ const kMicros = (column) => `(extract(epoch FROM ${column}) * 1000000)::bigint::
 const asText = { getTypeParser: () => (value) => value };
 
 export class Session {
-  static async open(database) {
+  static async open(database, host = process.env.PGHOST) {
     const session = new Session();
-    session.client = new pg.Client({ database, host: process.env.PGHOST, port: Number(process.env.PGPORT ?? 5432),
+    session.client = new pg.Client({ database, host, port: Number(process.env.PGPORT ?? 5432),
       user: process.env.PGUSER, types: asText });
     // A session that is killed on purpose reports that to whoever waits for its answer.
     session.client.on('error', () => {});

@@ -16,7 +16,7 @@ export function judge(prediction, answer) {
   if (prediction.error) throw new Mismatch(`succeeded, expected ${prediction.error.join(' or ')}`);
   for (const [column, expected] of Object.entries(prediction.row)) {
     if (!agrees(expected, answer.row[column])) {
-      throw new Mismatch(`${column} is ${answer.row[column]}${typeof expected === 'function' ? '' : `, expected ${expected}`}`);
+      throw new Mismatch(`${column} is ${answer.row[column]}, expected ${expected.wanted ?? expected}`);
     }
   }
   try {
