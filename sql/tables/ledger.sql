@@ -43,8 +43,8 @@ CREATE TABLE ai_usage_ledger (
     PRIMARY KEY (organization_id, id)
 );
 -- A few bytes a page: ranges of entries are found for sealing and checking, and inserts hardly notice.
-CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
 CREATE INDEX ledger_corrections ON ai_usage_ledger (organization_id, corrects) WHERE corrects IS NOT NULL;
+CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE ai_usage_ledger IS
 'Every charge, in USD, append-only for everyone. id is the idempotency key where one was given, so that a key can be used once for ever. list_cost is what price_id makes of the tokens (a difference to cost is drift), reported_cost what the provider says it charged, overrun what no hold had covered, total_ai_cost the workflow''s total right after this entry. estimated: the provider sent no usage, the tokens were counted from what was received.';
 SELECT pg_extension_config_dump('ai_usage_ledger', '');

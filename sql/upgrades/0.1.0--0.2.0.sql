@@ -34,7 +34,6 @@ ALTER TABLE ai_usage_ledger
     ADD COLUMN community_id uuid,
     ADD COLUMN tool text,
     ADD COLUMN corrects uuid;
-CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32);
 CREATE INDEX ledger_corrections ON ai_usage_ledger (organization_id, corrects) WHERE corrects IS NOT NULL;
 
 -- The organization's month is now counted in slots 1 to 16; slot 0 keeps what it has until they ask for it.
@@ -74,3 +73,69 @@ CREATE TABLE credit_grants (
 COMMENT ON TABLE credit_grants IS
 'Credits given to an account (negative: taken back), append-only. grant_id is the idempotency key where one was given.';
 SELECT pg_extension_config_dump('credit_grants', '');
+CREATE INDEX ledger_by_seq ON ai_usage_ledger USING brin (seq) WITH (pages_per_range = 32, autosummarize = on);
+
+DROP FUNCTION check_invariants();
+
+CREATE TABLE ledger_seals (
+    seal bigint PRIMARY KEY,
+    format smallint NOT NULL,
+    from_seq bigint NOT NULL,
+    to_seq bigint NOT NULL,
+    entries integer NOT NULL,
+    seqs int8multirange NOT NULL,
+    marks bytea NOT NULL,
+    previous_digest bytea NOT NULL,
+    digest bytea NOT NULL,
+    sealed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE ledger_seals IS
+'Append-only. Each seal covers the ledger entries from from_seq to to_seq: seqs are those that were there, marks the first 8 bytes of each one''s SHA-256 digest (by seq), digest the SHA-256 of the seal''s own figures, the entries'' full digests and previous_digest. format names the columns an entry''s digest is made of. A digest noted elsewhere proves everything up to its seal.';
+SELECT pg_extension_config_dump('ledger_seals', '');
+
+CREATE TABLE ledger_head (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    seal bigint NOT NULL,
+    digest bytea NOT NULL
+);
+COMMENT ON TABLE ledger_head IS 'The last seal, kept apart so that a chain which was cut at its end is noticed.';
+SELECT pg_extension_config_dump('ledger_head', '');
+
+CREATE TABLE ledger_horizon (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    seq bigint NOT NULL DEFAULT 0,
+    next_seq bigint,
+    next_xid xid8
+);
+COMMENT ON TABLE ledger_horizon IS
+'No entry with a seq up to seq can appear any more; none up to next_seq can once every transaction before next_xid has ended. Not dumped: transactions are numbered anew where a dump is restored.';
+SELECT pg_extension_config_dump('ledger_horizon', 'WHERE false');
+
+CREATE TABLE checked_ledger (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    seq bigint NOT NULL,
+    checked_at timestamptz NOT NULL
+);
+COMMENT ON TABLE checked_ledger IS
+'The books were right at checked_at, and checked_sums hold all entries with a seq up to seq. No row: they were never checked.';
+SELECT pg_extension_config_dump('checked_ledger', 'WHERE false');
+
+CREATE TABLE checked_budgets (
+    organization_id uuid NOT NULL,
+    budget_id uuid NOT NULL,
+    PRIMARY KEY (organization_id, budget_id)
+);
+COMMENT ON TABLE checked_budgets IS 'The budgets whose entries are in checked_sums.';
+SELECT pg_extension_config_dump('checked_budgets', 'WHERE false');
+
+CREATE TABLE checked_sums (
+    budget_id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    period_start date NOT NULL,
+    spent numeric NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (budget_id, organization_id, period_start)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE checked_sums IS
+'USD that the entries up to checked_ledger.seq add up to, for each counter that they move; last_at is the time of the latest.';
+SELECT pg_extension_config_dump('checked_sums', 'WHERE false');
