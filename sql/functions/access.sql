@@ -1,24 +1,94 @@
 -- Who may use what. Nothing is granted to PUBLIC.
 
+CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_profile
+        WHEN 'reader' THEN reading
+        WHEN 'application' THEN reading || calling
+        WHEN 'operator' THEN reading || calling || administering END
+    FROM (VALUES (
+        '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
+          get_budgets,get_organization_monthly_ai_cost}'::text[],
+        '{authenticate_key,open_call,settle_call,release_call,create_workflow,check_workflow_cost_limit,
+          hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
+          increment_workflow_cost}'::text[],
+        '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
+          revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice}'::text[]
+    )) f(reading, calling, administering)
+$$;
+COMMENT ON FUNCTION profile_functions(text) IS
+'The functions that a profile may call; NULL for an unknown profile. What is in none of them is internal.';
+
+CREATE FUNCTION make_tenant_policies() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tenant_table regclass;
+BEGIN
+    FOR tenant_table IN
+        SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'organization_id'
+          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant')
+    LOOP
+        EXECUTE format('CREATE POLICY tenant ON %s USING (organization_id = (SELECT holdfast.current_organization())'
+                       ' OR (SELECT holdfast.sees_every_organization()))', tenant_table);
+    END LOOP;
+END $$;
+COMMENT ON FUNCTION make_tenant_policies() IS
+'Gives every table with an organization_id the policy tenant. Row level security is on from the beginning, so that without policies only the owner sees rows; grant_access() makes them, not the extension''s script, because pg_dump would dump them a second time.';
+
 CREATE FUNCTION grant_access(p_role text, p_profile text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    functions text;
+    tables text;
 BEGIN
-    IF p_profile IS DISTINCT FROM 'application' THEN
+    IF holdfast.profile_functions(p_profile) IS NULL THEN
         RAISE EXCEPTION 'There is no profile "%".', p_profile
-            USING ERRCODE = 'PT400', HINT = 'The profile is application.';
+            USING ERRCODE = 'PT400', HINT = 'Profiles are application, reader and operator.';
     END IF;
     IF to_regrole(quote_ident(p_role)) IS NULL THEN
         RAISE EXCEPTION 'There is no role "%".', p_role USING ERRCODE = 'PT404', HINT = 'Make it with CREATE ROLE.';
     END IF;
+    SELECT string_agg(p.oid::regprocedure::text, ', ') INTO functions FROM pg_proc p
+    WHERE p.pronamespace = 'holdfast'::regnamespace AND p.proname = ANY (holdfast.profile_functions(p_profile));
     EXECUTE format('GRANT USAGE ON SCHEMA holdfast TO %I', p_role);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION holdfast.authenticate_key, holdfast.record_usage_batch, holdfast.get_budgets, holdfast.list_models, holdfast.open_call,'
-        ' holdfast.settle_call, holdfast.release_call, holdfast.extend_hold, holdfast.expire_holds,'
-        ' holdfast.normalize_model, holdfast.calculate_cost, holdfast.create_workflow,'
-        ' holdfast.check_workflow_cost_limit, holdfast.hold_workflow_cost, holdfast.release_hold,'
-        ' holdfast.record_usage_and_increment, holdfast.increment_workflow_cost,'
-        ' holdfast.get_organization_monthly_ai_cost, holdfast.require_organization TO %I', p_role);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', functions, p_role);
+    IF p_profile = 'application' THEN
+        RETURN;
+    END IF;
+    PERFORM holdfast.make_tenant_policies();
+    -- Answers to clients and hashes of keys are nobody's to read; bookkeeping of checks is the operator's.
+    SELECT string_agg(c.oid::regclass::text, ', ') INTO tables FROM pg_class c
+    WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+      AND c.relname NOT IN ('idempotent_calls', 'api_keys')
+      AND (p_profile = 'operator' OR c.relname = 'ai_provider_pricing' OR c.relname NOT LIKE 'checked\_%' AND EXISTS (
+           SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'));
+    EXECUTE format('GRANT SELECT ON %s TO %I', tables, p_role);
+    EXECUTE format('GRANT SELECT (organization_id, api_key_id, name, user_id, role, created_at, expires_at, revoked_at)'
+                   ' ON holdfast.api_keys TO %I', p_role);
+    IF p_profile = 'operator' THEN
+        EXECUTE format('GRANT INSERT ON holdfast.ai_provider_pricing TO %I', p_role);
+    END IF;
 END $$;
 COMMENT ON FUNCTION grant_access(text, text) IS
-'Grants a role what its profile needs. application: hold, settle and check for the organizations it serves; no table is granted. Raises PT400 for an unknown profile, PT404 for an unknown role.';
+'Grants a role what its profile needs. application: hold, settle and check for the organizations it serves; no table. reader: SELECT on views and tables, of which it sees the rows of the organization that its claims name. operator: what both may, and administration, for all organizations. Call it again after an upgrade. Raises PT400 for an unknown profile, PT404 for an unknown role.';
+
+-- Tables that belong to tenants show nothing to anybody but their owner until grant_access() makes policies.
+DO $$
+DECLARE
+    tenant_table regclass;
+BEGIN
+    FOR tenant_table IN
+        SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'organization_id'
+          AND NOT c.relrowsecurity
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+               WHERE c.relnamespace = 'holdfast'::regnamespace AND p.polname = 'tenant') THEN
+        PERFORM holdfast.make_tenant_policies();
+    END IF;
+END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA holdfast FROM PUBLIC;

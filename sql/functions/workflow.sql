@@ -1,13 +1,14 @@
 -- Workflows as the outside sees them: document, state, cost and limit in one row.
 
-CREATE VIEW intent_workflows AS
+CREATE VIEW intent_workflows WITH (security_barrier) AS
     SELECT w.id, w.organization_id, w.graph, w.state,
            w.workflow_data || jsonb_build_object('total_ai_cost', trim_scale(c.spent)) AS workflow_data,
            trim_scale(c.limit_usd) AS cost_limit, trim_scale(c.spent) AS total_ai_cost,
            trim_scale(c.held) AS held_cost, w.created_at, w.updated_at
     FROM holdfast.workflows w
     JOIN holdfast.budget_counters c
-      ON c.budget_id = w.id AND c.organization_id = w.organization_id AND c.scope = 'workflow';
+      ON c.budget_id = w.id AND c.organization_id = w.organization_id AND c.scope = 'workflow'
+    WHERE w.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW intent_workflows IS
 'Workflows with their cost in USD. INSERT makes one, UPDATE changes workflow_data and cost_limit; workflow_data always shows total_ai_cost, which cannot be set.';
 
