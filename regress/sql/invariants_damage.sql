@@ -45,6 +45,15 @@ INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, 
     ('da3a0000-0000-0000-0000-0000000000b6', :org, '2026-01-31', 'organization', 10, 0.5, 0, 0, 0),
     ('da3a0000-0000-0000-0000-0000000000b6', :org, '2026-02-01', 'organization', 10, 0.375, 0, 0, 0),
     ('da3a0000-0000-0000-0000-0000000000b6', :org, '2026-02-02', 'organization', 10, 1, 0, 0, 0);
+-- Ann pays with credits since the third entry.
+INSERT INTO holdfast.budgets (organization_id, budget_id, scope, subject, period, limit_usd, created_at)
+VALUES (:org, 'da3a0000-0000-0000-0000-0000000000b9', 'credits', 'user:ann', 'none', 5, '2026-01-01 00:00Z');
+INSERT INTO holdfast.credit_accounts (organization_id, account, budget_id, from_seq)
+SELECT :org, 'user:ann', 'da3a0000-0000-0000-0000-0000000000b9', seq FROM holdfast.ai_usage_ledger WHERE id = 'da3a0000-0000-0000-0000-000000000002';
+INSERT INTO holdfast.credit_grants (organization_id, grant_id, account, credits)
+SELECT :org, gen_random_uuid(), 'user:ann', credits FROM unnest('{600,-100}'::numeric[]) credits;
+INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope, limit_usd, spent)
+VALUES ('da3a0000-0000-0000-0000-0000000000b9', :org, '-infinity', 'credits', 5, 1.125);
 SELECT * FROM holdfast.check_invariants();
 -- A clean run is remembered as soon as no other transaction is left that could still add to what it read.
 DO $$
@@ -63,6 +72,7 @@ CREATE FUNCTION pg_temp.damage(what text, how text, p_full boolean DEFAULT false
     RETURNS TABLE (damage text, invariant text, subject text, expected numeric, actual numeric) LANGUAGE plpgsql AS $$
 BEGIN
     ALTER TABLE holdfast.ai_usage_ledger DISABLE TRIGGER append_only;
+    ALTER TABLE holdfast.credit_grants DISABLE TRIGGER append_only;
     EXECUTE how;
     RETURN QUERY SELECT what, c.invariant, c.subject, c.expected, c.actual FROM holdfast.check_invariants(p_full) c;
     IF NOT FOUND THEN
@@ -99,6 +109,12 @@ SELECT d.* FROM (VALUES
     ('hold with lists of two lengths', $$UPDATE holdfast.holds SET slots = '{0,1,0}' WHERE hold_id = 'da3a0000-0000-0000-0000-0000000000d1'$$),
     ('entry slipped in', $$INSERT INTO holdfast.ai_usage_ledger (id, organization_id, created_at, prompt_tokens, completion_tokens, cost, user_id)
        VALUES ('da3a0000-0000-0000-0000-000000000009', 'da3a0000-0000-0000-0000-000000000001', '2026-02-03 00:00Z', 1, 1, 0.0625, 'ann')$$),
+    ('credits spent', $$UPDATE holdfast.budget_counters SET spent = 1 WHERE budget_id = 'da3a0000-0000-0000-0000-0000000000b9'$$),
+    ('credits raised', $$UPDATE holdfast.budget_counters SET limit_usd = 6 WHERE budget_id = 'da3a0000-0000-0000-0000-0000000000b9';
+       UPDATE holdfast.budgets SET limit_usd = 6 WHERE budget_id = 'da3a0000-0000-0000-0000-0000000000b9'$$),
+    ('credits granted by hand', $$INSERT INTO holdfast.credit_grants (organization_id, grant_id, account, credits)
+       VALUES ('da3a0000-0000-0000-0000-000000000001', gen_random_uuid(), 'user:ann', 1)$$),
+    ('grant deleted', $$DELETE FROM holdfast.credit_grants WHERE account = 'user:ann' AND credits < 0$$),
     ('refund of nothing', $$INSERT INTO holdfast.ai_usage_ledger (id, organization_id, created_at, prompt_tokens, completion_tokens, cost, kind, corrects)
        VALUES ('da3a0000-0000-0000-0000-000000000009', 'da3a0000-0000-0000-0000-000000000001', '2026-01-03 00:00Z', 0, 0, 0, 'refund', gen_random_uuid())$$),
     ('refund of more than was charged', $$INSERT INTO holdfast.ai_usage_ledger (id, organization_id, created_at, prompt_tokens, completion_tokens, cost, kind, corrects)

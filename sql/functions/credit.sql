@@ -4,25 +4,25 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON credit_grants
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE credit_grants ENABLE ALWAYS TRIGGER append_only;
 
-CREATE VIEW credit_ledger AS
+CREATE VIEW credit_ledger WITH (security_barrier) AS
     SELECT g.organization_id, g.account, g.grant_id AS entry_id, 'grant' AS kind, g.credits, g.reason, g.created_at
     FROM holdfast.credit_grants g
-    WHERE holdfast.require_organization(g.organization_id)
+    WHERE g.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization())
     UNION ALL
     SELECT a.organization_id, a.account, l.id, l.kind::text, trim_scale(l.cost * -100), l.model, l.created_at
     FROM holdfast.credit_accounts a
     JOIN holdfast.ai_usage_ledger l ON l.organization_id = a.organization_id AND l.seq > a.from_seq
      AND a.account IN ('user:' || l.user_id, 'community:' || l.community_id)
-    WHERE holdfast.require_organization(a.organization_id);
+    WHERE a.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW credit_ledger IS
 'What credits came and went, by account: grants, and each ledger entry of the account''s user or community as a debit (1 credit = 0.01 USD). The sum is the balance.';
 
-CREATE VIEW credit_balances AS
+CREATE VIEW credit_balances WITH (security_barrier) AS
     SELECT a.organization_id, a.account, trim_scale((c.limit_usd - c.spent) * 100) AS balance,
            trim_scale(c.held * 100) AS held
     FROM holdfast.credit_accounts a
     JOIN holdfast.budget_counters c ON c.budget_id = a.budget_id AND c.organization_id = a.organization_id
-    WHERE holdfast.require_organization(a.organization_id);
+    WHERE a.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW credit_balances IS
 'Credits left of each account, and how many of them are held for calls that run. A balance falls below zero only by what a settlement cost beyond its hold.';
 
@@ -40,7 +40,8 @@ BEGIN
         INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope, limit_usd)
         VALUES (id, p_organization_id, '-infinity', 'credits', 0);
         INSERT INTO holdfast.credit_accounts (organization_id, account, budget_id, from_seq)
-        SELECT p_organization_id, p_account, id, s.last_value FROM holdfast.ledger_seq s;
+        SELECT p_organization_id, p_account, id, s.last_value - CASE WHEN s.is_called THEN 0 ELSE 1 END
+        FROM holdfast.ledger_seq s;
     END IF;
     RETURN id;
 END $$;

@@ -33,19 +33,26 @@ CREATE FUNCTION ledger_by_counter(p_after bigint, p_upto bigint, p_only uuid[] D
     UNION ALL
     SELECT b.organization_id, b.budget_id, holdfast.period_start_of(b.period, s.day), sum(s.spent), max(s.last_at)
     FROM subjects s JOIN holdfast.budgets b USING (organization_id, scope, subject)
-    WHERE b.budget_id <> b.organization_id AND NOT (b.scope = 'workflow' AND b.period = 'none')
-      AND (p_only IS NULL OR b.budget_id = ANY (p_only))
+    WHERE b.budget_id <> b.organization_id AND (p_only IS NULL OR b.budget_id = ANY (p_only))
     GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT a.organization_id, a.budget_id, date '-infinity', sum(l.cost), max(l.created_at)
+    FROM holdfast.ai_usage_ledger l,
+         LATERAL (VALUES ('user:' || l.user_id), ('community:' || l.community_id::text)) s(account),
+         holdfast.credit_accounts a
+    WHERE a.organization_id = l.organization_id AND a.account = s.account AND l.seq > a.from_seq
+      AND l.seq > p_after AND l.seq <= p_upto AND (p_only IS NULL OR a.budget_id = ANY (p_only))
+    GROUP BY 1, 2
 $$;
 COMMENT ON FUNCTION ledger_by_counter(bigint, bigint, uuid[]) IS
-'What the ledger entries with a seq above p_after and up to p_upto add up to for each counter that they move, in USD; with p_only for the counters of these budgets alone. Counted anew from the entries: of a workflow, of the organization''s month, and of every budget whose subject an entry names.';
+'What the ledger entries with a seq above p_after and up to p_upto add up to for each counter that they move, in USD; with p_only for the counters of these budgets alone. Counted anew from the entries: of a workflow, of the organization''s month, of every budget whose subject an entry names, and of credit accounts.';
 
 -- Every counter with all that it is held against: its entries, its open holds, its budget, its workflow.
 CREATE FUNCTION counter_figures(p_is_full boolean, p_after bigint, p_new uuid[])
     RETURNS TABLE (organization_id uuid, budget_id uuid, period_start date, scope text, subject text, slots bigint,
                    limits bigint, limit_usd numeric, spent numeric, held numeric, overrun numeric,
                    entry_sum numeric, hold_sum numeric, run_out numeric, has_owner boolean, must_be boolean,
-                   budget_limit numeric, is_current boolean)
+                   budget_limit numeric, is_current boolean, credits numeric)
     LANGUAGE sql STABLE AS $$
     WITH counters AS (
         SELECT c.organization_id, c.budget_id, c.period_start, min(c.scope) AS scope, count(*) AS slots,
@@ -66,19 +73,26 @@ CREATE FUNCTION counter_figures(p_is_full boolean, p_after bigint, p_new uuid[])
         WHERE h.status = 'open' GROUP BY 1, 2, 3
     )
     SELECT k.organization_id, k.budget_id, k.period_start, k.scope,
-           coalesce(k.scope, b.scope, CASE WHEN w.id IS NULL THEN 'budget' ELSE 'workflow' END)
+           coalesce(k.scope, b.scope, CASE WHEN k.budget_id = k.organization_id THEN 'organization'
+                                           WHEN w.id IS NULL THEN 'budget' ELSE 'workflow' END)
                || CASE WHEN b.subject <> '' THEN ' ' || b.subject || ', budget ' ELSE ' ' END || k.budget_id
                || CASE WHEN isfinite(k.period_start) THEN ' from ' || to_char(k.period_start, 'YYYY-MM-DD') ELSE '' END,
            k.slots, k.limits, k.limit_usd, k.spent, k.held, k.overrun,
            coalesce(k.entry_sum, 0), coalesce(k.hold_sum, 0), coalesce(k.run_out, 0),
-           coalesce(b.scope, CASE WHEN w.id IS NOT NULL THEN 'workflow' END) IS NOT DISTINCT FROM k.scope,
+           coalesce(b.scope, CASE WHEN k.budget_id = k.organization_id THEN 'organization'
+                                  WHEN w.id IS NOT NULL THEN 'workflow' END) IS NOT DISTINCT FROM k.scope,
            k.hold_sum IS NOT NULL OR k.last_at > coalesce(b.created_at, '-infinity')
-               OR k.last_at IS NOT NULL AND b.budget_id = b.organization_id,
-           b.limit_usd, coalesce(k.scope <> 'workflow' AND k.period_start
-                                 = holdfast.period_start_of(b.period, (now() AT TIME ZONE 'UTC')::date), false)
+               OR k.last_at IS NOT NULL AND k.budget_id = k.organization_id,
+           b.limit_usd,
+           coalesce(k.period_start = holdfast.period_start_of(b.period, (now() AT TIME ZONE 'UTC')::date), false),
+           CASE WHEN a.account IS NOT NULL THEN
+               (SELECT coalesce(sum(g.credits), 0) FROM holdfast.credit_grants g
+                WHERE g.organization_id = a.organization_id AND g.account = a.account) - coalesce(k.entry_sum, 0) * 100
+           END
     FROM (SELECT * FROM counters FULL JOIN entries USING (organization_id, budget_id, period_start)
                                  FULL JOIN reserved USING (organization_id, budget_id, period_start)) k
     LEFT JOIN holdfast.budgets b ON b.organization_id = k.organization_id AND b.budget_id = k.budget_id
+    LEFT JOIN holdfast.credit_accounts a ON a.organization_id = k.organization_id AND a.budget_id = k.budget_id
     LEFT JOIN holdfast.workflows w ON w.organization_id = k.organization_id AND w.id = k.budget_id
     -- A budget made while the check was beginning is left to the next one.
     WHERE p_is_full OR b.budget_id IS NULL OR b.budget_id = b.organization_id OR b.budget_id = ANY (p_new)
@@ -196,7 +210,9 @@ BEGIN
          f.spent + f.held - f.run_out,
          f.limits = f.slots AND f.spent + f.held - f.run_out > f.limit_usd + f.overrun),
         ('the shares of the slots add up to the limit', CASE WHEN f.is_current THEN f.budget_limit END, f.limit_usd,
-         f.limits NOT IN (0, f.slots) OR f.is_current AND f.limit_usd IS DISTINCT FROM f.budget_limit))
+         f.limits NOT IN (0, f.slots) OR f.is_current AND f.limit_usd IS DISTINCT FROM f.budget_limit),
+        ('the credit balance is the sum of the credit ledger', f.credits, (f.limit_usd - f.spent) * 100,
+         f.credits IS DISTINCT FROM (f.limit_usd - f.spent) * 100 AND (f.scope = 'credits' OR f.credits IS NOT NULL)))
         v(invariant, expected, actual, is_violated)
     WHERE v.is_violated
     UNION ALL
