@@ -12,27 +12,6 @@ namespace holdfast::budget {
 
 namespace {
 
-constexpr Oid kReserveTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID, NUMERICOID, NUMERICOID};
-pg::Statement reserve_below_limit(
-    "UPDATE holdfast.budget_counters SET held = held + $5"
-    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4"
-    " AND (limit_usd IS NULL OR spent + held + $5 <= limit_usd)"
-    " AND ($6 IS NULL OR spent + held + $5 <= $6)"
-    " RETURNING least(limit_usd, $6), spent, held",
-    kReserveTypes);
-
-constexpr Oid kRowTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID};
-pg::Statement lock_row("SELECT limit_usd, spent, held FROM holdfast.budget_counters"
-                       " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3"
-                       " AND slot = $4 FOR NO KEY UPDATE",
-                       kRowTypes);
-
-constexpr Oid kAddHeldTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID, NUMERICOID};
-pg::Statement add_to_held(
-    "UPDATE holdfast.budget_counters SET held = held + $5"
-    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4",
-    kAddHeldTypes);
-
 constexpr Oid kRunOutTypes[] = {UUIDOID, UUIDOID, DATEOID, TIMESTAMPTZOID};
 pg::Statement sum_run_out(
     "SELECT coalesce(sum(h.amount), 0) FROM holdfast.holds h"
@@ -57,15 +36,6 @@ pg::Statement whose_workflow("SELECT organization_id FROM holdfast.budget_counte
                              " WHERE budget_id = $1 AND scope = 'workflow'",
                              kWhoseWorkflowTypes);
 
-constexpr Oid kMoveTypes[] = {UUIDOID,    UUIDOID,    DATEOID,   INT2OID,
-                              NUMERICOID, NUMERICOID, NUMERICOID};
-pg::Statement move_counter(
-    "UPDATE holdfast.budget_counters SET spent = spent + $5, held = held - $6,"
-    " overrun = overrun + least($7, greatest(0, spent + $5 + held - $6 - limit_usd))"
-    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4"
-    " RETURNING limit_usd, spent, held, least($7, greatest(0, spent + held - limit_usd))",
-    kMoveTypes);
-
 [[noreturn]] void throw_no_workflow(const Uuid& workflow_id) {
   const std::string id = workflow_id.str();
   const std::string detail = JsonObject().text("workflowId", id).str();
@@ -85,31 +55,25 @@ std::optional<Usd> lesser(std::optional<Usd> a, std::optional<Usd> b) {
   return std::min(*a, *b);
 }
 
-// Decides under the counter's lock, in a statement that sees everything committed before it: what
-// has run out and is not swept yet reserves nothing.
-Reservation decide_locked(const Applicable& counter, const pg::Row& locked, Usd amount,
-                          std::optional<Usd> extra_limit, TimestampTz now) {
-  Figures figures{std::string(counter.scope), lesser(locked.optional_usd(1), extra_limit),
-                  locked.usd(2), locked.usd(3)};
-  figures.held -= run_out_on(counter.key, now);
-  if (figures.limit && figures.spent + figures.held + amount > *figures.limit)
-    return {false, figures};
-  add_held(counter.key, 0, amount);
-  figures.held += amount;
-  return {true, figures};
-}
-
 Reservation reserve_plain(const Applicable& counter, Usd amount, std::optional<Usd> extra_limit,
                           TimestampTz now) {
+  Figures figures{std::string(counter.scope), {}, {}, {}};
+  int looks = 0;
+  const auto hold = [&](CounterRow& row) {
+    figures.limit = lesser(row.limit, extra_limit);
+    figures.spent = row.spent;
+    figures.held = row.held;
+    // Asked again, under the lock: what has run out and is not swept yet reserves nothing.
+    if (looks++ > 0) figures.held -= run_out_on(counter.key, now);
+    if (figures.limit && figures.spent + figures.held + amount > *figures.limit) return false;
+    row.held += amount;
+    figures.held += amount;
+    return true;
+  };
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const pg::Rows rows =
-        reserve_below_limit.run(row_parameters(counter.key, 0).add(amount).add(extra_limit));
-    if (!rows.empty()) {
-      const pg::Row row = rows[0];
-      return {true, {std::string(counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)}};
-    }
-    const pg::Rows locked = lock_row.run(row_parameters(counter.key, 0));
-    if (!locked.empty()) return decide_locked(counter, locked[0], amount, extra_limit, now);
+    looks = 0;
+    const Changed changed = change_row(counter.key, 0, Refusal::locked, hold);
+    if (changed != Changed::missing) return {changed == Changed::yes, figures};
     make_counter(counter);
   }
   throw Error("XX000", "a budget counter could not be made");
@@ -119,6 +83,17 @@ bool is_tighter(const Figures& a, const Figures& b) {
   const std::optional<Usd> left_a = a.remaining();
   const std::optional<Usd> left_b = b.remaining();
   return left_a && (!left_b || *left_a < *left_b);
+}
+
+// A caller's mistake comes before any budget's refusal. (With the workflow's own counter and the
+// shared one alone, the workflow's is the first to be asked.)
+void check_workflow(const std::vector<Applicable>& counters) {
+  for (const Applicable& counter : counters) {
+    if (!is_workflow(counter)) continue;
+    const auto found = find_workflow_counter(counter.key.budget_id);
+    if (!found || found->organization_id != counter.key.organization_id)
+      throw_no_workflow(counter.key.budget_id);
+  }
 }
 
 using Sums = std::map<std::pair<CounterKey, std::int16_t>, Move>;
@@ -138,14 +113,6 @@ Sums summed(const std::vector<Move>& moves) {
 
 } // namespace
 
-pg::Parameters row_parameters(const CounterKey& key, std::int16_t slot) {
-  return pg::Parameters()
-      .add(key.budget_id)
-      .add(key.organization_id)
-      .date(key.period_start)
-      .add_int16(slot);
-}
-
 void make_counter(const Applicable& counter) {
   if (is_workflow(counter)) throw_no_workflow(counter.key.budget_id);
   if (counter.scope.empty()) throw Error("XX000", "a hold names a counter that does not exist");
@@ -158,7 +125,10 @@ void make_counter(const Applicable& counter) {
 }
 
 void add_held(const CounterKey& key, std::int16_t slot, Usd amount) {
-  add_to_held.run(row_parameters(key, slot).add(amount));
+  change_row(key, slot, Refusal::locked, [&](CounterRow& row) {
+    row.held += amount;
+    return true;
+  });
 }
 
 Usd run_out_on(const CounterKey& key, TimestampTz now) {
@@ -172,26 +142,29 @@ Usd run_out_on(const CounterKey& key, TimestampTz now) {
 }
 
 Moved move_row(const Move& move) {
-  const auto run = [&] {
-    return move_counter.run(row_parameters(move.counter.key, move.slot)
-                                .add(move.spent)
-                                .add(move.released)
-                                .add(move.uncovered));
+  Moved moved{move, {std::string(move.counter.scope), {}, {}, {}}, {}};
+  const auto apply_move = [&](CounterRow& row) {
+    row.spent += move.spent;
+    row.held -= move.released;
+    const Usd above = row.limit ? std::max(Usd(), row.used() - *row.limit) : Usd();
+    moved.overrun = std::min(move.uncovered, above);
+    row.overrun += moved.overrun;
+    moved.figures.limit = row.limit;
+    moved.figures.spent = row.spent;
+    moved.figures.held = row.held;
+    return true;
   };
-  pg::Rows rows = run();
-  if (rows.empty()) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (change_row(move.counter.key, move.slot, Refusal::locked, apply_move) == Changed::yes)
+      return moved;
     make_counter(move.counter);
-    rows = run();
   }
-  if (rows.empty()) throw Error("XX000", "a budget counter could not be made");
-  const pg::Row row = rows[0];
-  return {move,
-          {std::string(move.counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)},
-          row.usd(4)};
+  throw Error("XX000", "a budget counter could not be made");
 }
 
 Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
                     std::optional<Usd> workflow_limit, TimestampTz now) {
+  if (counters.size() > 2) check_workflow(counters);
   Reservation tightest;
   for (std::size_t i = 0; i < counters.size(); ++i) {
     const Applicable& counter = counters[i];

@@ -1,16 +1,41 @@
 #pragma once
 
 #include "extension/budget.hpp"
-#include "extension/pg/spi.hpp"
 
-// The statements on single counter rows, shared by plain and by slotted counters.
+#include <functional>
+
+// Single counter rows, shared by plain and by slotted counters.
 namespace holdfast::budget {
 
 // Into how many slots the organization's month is divided: 1 to kSlots are counted in by calls,
 // slot 0 takes what of the limit they do not.
 constexpr std::int16_t kSlots = 16;
 
-pg::Parameters row_parameters(const CounterKey& key, std::int16_t slot);
+// One counter row: budget_counters without its key.
+struct CounterRow {
+  std::optional<Usd> limit; // of its slot
+  Usd spent;
+  Usd held;
+  Usd overrun;
+
+  Usd used() const { return spent + held; }
+};
+
+// How a row is changed. `change` sees the newest version and changes it, or returns false to leave
+// it. What it refuses `unlocked` keeps no lock; `locked`, it is asked again under the row's lock,
+// which stays.
+enum class Refusal { unlocked, locked };
+enum class Changed { yes, refused, missing };
+using Change = std::function<bool(CounterRow&)>;
+Changed change_row(const CounterKey& key, std::int16_t slot, Refusal refusal, const Change& change);
+
+// A workflow's own counter, found by the workflow alone; nullopt when there is none.
+struct WorkflowCounter {
+  Uuid organization_id;
+  CounterRow row;
+  Oid owner; // of the table
+};
+std::optional<WorkflowCounter> find_workflow_counter(const Uuid& workflow_id);
 
 // Makes the counter of a period that begins. A workflow's counter is made with the workflow: here
 // it throws Error PT404, or PT403 where another organization has it.

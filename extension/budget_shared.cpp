@@ -7,21 +7,12 @@
 
 #include "extension/core/error.hpp"
 #include "extension/pg/spi.hpp"
-#include "extension/pg/subtransaction.hpp"
 
 #include <algorithm>
 
 namespace holdfast::budget {
 
 namespace {
-
-constexpr Oid kChangeTypes[] = {UUIDOID, UUIDOID, DATEOID, INT2OID, NUMERICOID, NUMERICOID};
-pg::Statement change_within_share(
-    "UPDATE holdfast.budget_counters SET spent = spent + $5, held = held + $6"
-    " WHERE budget_id = $1 AND organization_id = $2 AND period_start = $3 AND slot = $4"
-    " AND (limit_usd IS NULL OR spent + held + $5 + $6 <= limit_usd)"
-    " RETURNING limit_usd, spent, held",
-    kChangeTypes);
 
 constexpr Oid kCounterTypes[] = {UUIDOID, UUIDOID, DATEOID};
 pg::Statement lock_slots("SELECT slot, limit_usd, spent, held, overrun"
@@ -129,24 +120,20 @@ private:
   std::vector<Slot> slots_;
 };
 
-// Changes one slot if the change fits its share. A refused attempt must keep no lock, for another
-// session may be locking all slots in their order: hence the subtransaction, where a limit can
-// refuse at all.
+// Changes one slot if the change fits its share. A refused attempt keeps no lock, for another
+// session may be locking all slots in their order.
 std::optional<Figures> change_own(const Applicable& counter, std::int16_t slot, Usd spent,
                                   Usd held) {
-  std::optional<Figures> figures;
-  const auto change = [&] {
-    const pg::Rows rows =
-        change_within_share.run(row_parameters(counter.key, slot).add(spent).add(held));
-    if (rows.empty()) return false;
-    const pg::Row row = rows[0];
-    figures = Figures{std::string(counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)};
-    return true;
-  };
-  if (!month_is_limited(counter.key.organization_id))
-    change();
-  else
-    pg::attempt_or_undo(change);
+  Figures figures{std::string(counter.scope), {}, {}, {}};
+  const Changed changed = change_row(counter.key, slot, Refusal::unlocked, [&](CounterRow& row) {
+    row.spent += spent;
+    row.held += held;
+    figures.limit = row.limit;
+    figures.spent = row.spent;
+    figures.held = row.held;
+    return !row.limit || row.used() <= *row.limit;
+  });
+  if (changed != Changed::yes) return std::nullopt;
   return figures;
 }
 
@@ -199,7 +186,10 @@ Reservation reserve_shared(const Applicable& counter, Usd amount, TimestampTz no
     if (attempt == 0) make_counter(counter); // where it is there already, nothing happens
   }
   if (amount.is_zero()) make_counter(counter);
-  if (!month_is_limited(counter.key.organization_id)) return {true, counter_figures(counter)};
+  if (!month_is_limited(counter.key.organization_id)) {
+    if (!amount.is_zero()) throw Error("XX000", "a counter without a limit refused a hold");
+    return {true, counter_figures(counter)};
+  }
   LockedSlots slots(counter.key);
   const Slot total = slots.total();
   Figures figures{std::string(counter.scope), total.limit, total.spent,

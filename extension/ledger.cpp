@@ -213,7 +213,7 @@ private:
       if (charge.subject.workflow_id == move.counter.key.budget_id &&
           move.counter.key.period_start == INT32_MIN)
         item.entry.total_ai_cost = figures.spent;
-      if (charge.hold_id || !figures.limit) continue;
+      if (charge.hold_id || !figures.limit || move.counter.key.is_shared()) continue;
       const Usd above = std::max(Usd(), figures.spent + figures.held - *figures.limit);
       item.entry.overrun = std::max(item.entry.overrun, std::min(move.uncovered, above));
     }
@@ -224,6 +224,10 @@ private:
 
   void append_entries() {
     Rows rows = figures_before();
+    Usd shared_overrun;
+    for (const budget::Moved& done : moved_) {
+      if (done.move.counter.key.is_shared()) shared_overrun += done.overrun;
+    }
     std::vector<Item*> open;
     for (Item& item : items_) {
       if (!item.is_open()) continue;
@@ -232,12 +236,26 @@ private:
       advance(item, rows);
       open.push_back(&item);
     }
+    name_shared_overrun(open, shared_overrun);
     // In ascending order of the keys, as every session takes them.
     std::sort(open.begin(), open.end(),
               [](const Item* a, const Item* b) { return a->entry.ledger_id < b->entry.ledger_id; });
     for (Item* item : open) {
       if (append(*item->charge, item->costs, item->entry, now_)) continue;
       take_back(*item);
+    }
+  }
+
+  // The shared counter's slots tell only how much the whole batch passed its limit: the last of
+  // its entries did.
+  static void name_shared_overrun(const std::vector<Item*>& items, Usd overrun) {
+    for (auto item = items.rbegin(); item != items.rend() && !overrun.is_zero(); ++item) {
+      for (const budget::Move& move : (*item)->moves) {
+        if (!move.counter.key.is_shared() || (*item)->charge->hold_id) continue;
+        const Usd part = std::min(move.uncovered, overrun);
+        (*item)->entry.overrun = std::max((*item)->entry.overrun, part);
+        overrun -= part;
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 // The SQL functions that settle, adjust, and check a workflow's cost.
+#include "extension/budget_counter.hpp"
 #include "extension/ledger.hpp"
 
 #include "extension/core/error.hpp"
@@ -6,41 +7,41 @@
 #include "extension/organization.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/jsonb.hpp"
+#include "extension/pg/keyed_row.hpp"
 #include "extension/pg/spi.hpp"
 
 using namespace holdfast;
 
 namespace {
 
-constexpr Oid kWorkflowCostTypes[] = {UUIDOID};
-pg::Statement find_workflow_cost(
-    "SELECT organization_id, limit_usd, spent, held FROM holdfast.budget_counters"
-    " WHERE budget_id = $1 AND scope = 'workflow'",
-    kWorkflowCostTypes);
-
+// Runs with the rights of the table's owner in the caller's search_path: every name is qualified.
 constexpr Oid kRunOutTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
-pg::Statement sum_run_out("SELECT coalesce(sum(amount), 0) FROM holdfast.holds"
-                          " WHERE organization_id = $1 AND workflow_id = $2 AND status = 'open'"
-                          " AND expires_at <= $3",
-                          kRunOutTypes);
+pg::Statement sum_run_out(
+    "SELECT coalesce(pg_catalog.sum(amount), 0) FROM holdfast.holds"
+    " WHERE organization_id OPERATOR(pg_catalog.=) $1 AND workflow_id OPERATOR(pg_catalog.=) $2"
+    " AND status OPERATOR(pg_catalog.=) 'open'::holdfast.hold_status"
+    " AND expires_at OPERATOR(pg_catalog.<=) $3",
+    kRunOutTypes);
 
-struct WorkflowCost {
-  Uuid organization_id;
-  std::optional<Usd> limit;
-  Usd spent;
-  Usd held;
-};
-
-WorkflowCost workflow_cost(const Uuid& workflow_id) {
-  const pg::Rows rows = find_workflow_cost.query(pg::Parameters().add(workflow_id));
-  if (rows.empty())
+budget::WorkflowCounter workflow_counter(const Uuid& workflow_id) {
+  const std::optional<budget::WorkflowCounter> counter = budget::find_workflow_counter(workflow_id);
+  if (!counter)
     throw not_found("There is no workflow " + workflow_id.str() + ".")
         .detail(JsonObject().text("workflowId", workflow_id.str()).str())
         .hint("Make one with holdfast.create_workflow().");
-  const pg::Row row = rows[0];
-  const WorkflowCost cost{row.uuid(1), row.optional_usd(2), row.usd(3), row.usd(4)};
-  organization::require(cost.organization_id);
-  return cost;
+  organization::require(counter->organization_id);
+  return *counter;
+}
+
+Usd run_out(const budget::WorkflowCounter& counter, const Uuid& workflow_id) {
+  const pg::ActingAs owner(counter.owner);
+  pg::Spi spi;
+  return sum_run_out
+      .run(pg::Parameters()
+               .add(counter.organization_id)
+               .add(workflow_id)
+               .add(TimestampTzGetDatum(GetCurrentTimestamp())))[0]
+      .usd(1);
 }
 
 Usd not_negative(Usd amount, const char* field) {
@@ -104,7 +105,7 @@ HOLDFAST_FUNCTION(holdfast_increment_workflow_cost) {
     ledger::Charge charge;
     charge.kind = "adjustment";
     charge.subject.workflow_id = workflow_id;
-    charge.subject.organization_id = workflow_cost(workflow_id).organization_id;
+    charge.subject.organization_id = workflow_counter(workflow_id).organization_id;
     charge.cost = amount;
     const ledger::Entry entry = ledger::record(charge);
     total = entry.total_ai_cost.value();
@@ -125,17 +126,11 @@ HOLDFAST_FUNCTION(holdfast_check_workflow_cost_limit) {
   const Uuid workflow_id = arguments.uuid(0, "p_workflow_id");
   const Usd estimate = not_negative(arguments.usd(1, "p_estimated_cost"), "p_estimated_cost");
   const std::optional<Usd> given = arguments.optional_usd(2, "p_limit");
-  pg::Spi spi;
-  const WorkflowCost cost = workflow_cost(workflow_id);
-  const std::optional<Usd> limit = given ? given : cost.limit;
-  if (!limit || cost.spent + cost.held + estimate <= *limit) return BoolGetDatum(true);
-  const Usd run_out = sum_run_out
-                          .query(pg::Parameters()
-                                     .add(cost.organization_id)
-                                     .add(workflow_id)
-                                     .add(TimestampTzGetDatum(GetCurrentTimestamp())))[0]
-                          .usd(1);
-  return BoolGetDatum(cost.spent + cost.held - run_out + estimate <= *limit);
+  const budget::WorkflowCounter counter = workflow_counter(workflow_id);
+  const std::optional<Usd> limit = given ? given : counter.row.limit;
+  const Usd wanted = counter.row.used() + estimate;
+  if (!limit || wanted <= *limit) return BoolGetDatum(true);
+  return BoolGetDatum(wanted - run_out(counter, workflow_id) <= *limit);
 }
 
 namespace {

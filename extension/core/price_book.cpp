@@ -67,14 +67,19 @@ std::vector<const Price*> PriceBook::in_force(std::string_view provider, std::st
     return std::any_of(found.begin(), found.end(),
                        [&](const Price* p) { return p->provider == price.provider; });
   };
-  for (const std::string& id : model_candidates(model)) {
+  const auto look_under = [&](const std::string& id) {
     const auto prices = by_model_.find(id);
-    if (prices == by_model_.end()) continue;
+    if (prices == by_model_.end()) return;
     for (const Price& price : prices->second) {
       if (price.effective_day > day || known(price)) continue;
       if (provider.empty() || provider == kSandbox || provider == price.provider)
         found.push_back(&price);
     }
+  };
+  look_under(std::string(model)); // as most callers write it: no other names to be made
+  if (!found.empty()) return found;
+  for (const std::string& id : model_candidates(model)) {
+    look_under(id);
     if (!found.empty()) break;
   }
   return found;

@@ -48,8 +48,14 @@ std::optional<std::int32_t> JsonbObject::integer(const char* name) const {
 std::optional<Usd> JsonbObject::usd(const char* name) const {
   const std::optional<JsonbValue> value = find(name);
   if (!value) return std::nullopt;
-  if (value->type != jbvNumeric) throw wrong_type(name, "number");
-  return to_usd(NumericGetDatum(value->val.numeric), name);
+  if (value->type == jbvNumeric) return to_usd(NumericGetDatum(value->val.numeric), name);
+  // Languages whose numbers are floats write an exact decimal as text.
+  if (value->type != jbvString) throw wrong_type(name, "number");
+  const std::optional<Usd> amount =
+      Usd::parse({value->val.string.val, static_cast<std::size_t>(value->val.string.len)});
+  if (!amount || *amount > Usd::most_given() || *amount < -Usd::most_given())
+    throw wrong_type(name, "amount of USD");
+  return amount;
 }
 
 std::optional<Uuid> JsonbObject::uuid(const char* name) const {

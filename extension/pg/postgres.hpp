@@ -11,6 +11,7 @@
 #include <exception>
 #include <new>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -21,8 +22,14 @@
 extern "C" {
 #include <postgres.h>
 
+#include <access/genam.h>
+#include <access/heapam.h>
 #include <access/htup_details.h>
+#include <access/table.h>
+#include <access/tableam.h>
 #include <access/xact.h>
+#include <catalog/index.h>
+#include <catalog/namespace.h>
 #include <catalog/pg_type_d.h>
 #include <commands/trigger.h>
 #include <executor/spi.h>
@@ -38,9 +45,11 @@ extern "C" {
 #include <utils/guc.h>
 #include <utils/inval.h>
 #include <utils/jsonb.h>
+#include <utils/lsyscache.h>
 #include <utils/memutils.h>
 #include <utils/numeric.h>
-#include <utils/resowner.h>
+#include <utils/rel.h>
+#include <utils/snapmgr.h>
 #include <utils/timestamp.h>
 #include <utils/uuid.h>
 }

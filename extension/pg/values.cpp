@@ -54,6 +54,21 @@ const char* numeric_text(Datum datum) {
   return call([=] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum)); });
 }
 
+// For ids, which have to be different but not secret. Seeded once in each server process, not in
+// the postmaster that they are forked from.
+std::mt19937_64& random_source() {
+  static std::mt19937_64 source;
+  static int seeded_in = 0;
+  if (seeded_in == MyProcPid) return source;
+  std::array<std::uint32_t, 8> seed{};
+  if (!pg_strong_random(seed.data(), sizeof(seed)))
+    throw Error("58000", "The server has no source of random numbers.");
+  std::seed_seq sequence(seed.begin(), seed.end());
+  source.seed(sequence);
+  seeded_in = MyProcPid;
+  return source;
+}
+
 } // namespace
 
 Uuid to_uuid(Datum datum) {
@@ -194,8 +209,9 @@ Datum from_jsonb_text(std::string_view json) {
 
 Uuid new_uuid() {
   std::array<std::uint8_t, 16> random{};
-  if (!pg_strong_random(random.data(), random.size()))
-    throw Error("58000", "The server has no source of random numbers.");
+  std::mt19937_64& source = random_source();
+  const std::array<std::uint64_t, 2> words = {source(), source()};
+  std::memcpy(random.data(), words.data(), random.size());
   const std::int64_t unix_us = GetCurrentTimestamp() + kUnixEpochSeconds * USECS_PER_SEC;
   return uuid_v7(static_cast<std::uint64_t>(unix_us / 1000), random);
 }

@@ -46,8 +46,7 @@ COMMENT ON FUNCTION expire_holds(integer) IS
 
 CREATE FUNCTION check_workflow_cost_limit(p_workflow_id uuid, p_estimated_cost numeric, p_limit numeric DEFAULT NULL)
     RETURNS boolean
-    LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS 'MODULE_PATHNAME', 'holdfast_check_workflow_cost_limit';
+    LANGUAGE C STABLE AS 'MODULE_PATHNAME', 'holdfast_check_workflow_cost_limit';
 COMMENT ON FUNCTION check_workflow_cost_limit(uuid, numeric, numeric) IS
 'Whether spent + held + p_estimated_cost USD stays within p_limit (NULL: the workflow''s own limit). Advice only: it reserves nothing, so concurrent callers may all get true; hold_workflow_cost() is the limit. Raises PT400, PT403, PT404.';
 

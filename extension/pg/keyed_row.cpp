@@ -1,0 +1,157 @@
+#include "extension/pg/keyed_row.hpp"
+
+namespace holdfast::pg {
+
+namespace {
+
+Oid relation_id(const char* schema, const char* name) {
+  const Oid relation = get_relname_relid(name, get_namespace_oid(schema, false));
+  if (!OidIsValid(relation)) elog(ERROR, "relation %s.%s does not exist", schema, name);
+  return relation;
+}
+
+Snapshot newest_snapshot() {
+  return IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot();
+}
+
+IndexScanDesc begin_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+void raise_serialization_failure() {
+  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                  errmsg("could not serialize access due to concurrent update")));
+}
+
+// A version that found no room on its page needs entries of its own in every index.
+void insert_index_entries(Relation table, TupleTableSlot* slot) {
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell = nullptr;
+  foreach (cell, indexes) {
+    const Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+    IndexInfo* info = BuildIndexInfo(index);
+    Datum values[INDEX_MAX_KEYS];
+    bool nulls[INDEX_MAX_KEYS];
+    FormIndexDatum(info, slot, nullptr, values, nulls); // plain columns: no executor state needed
+    index_insert(index, values, nulls, &slot->tts_tid, table,
+                 info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, true, info);
+    index_close(index, RowExclusiveLock);
+  }
+  list_free(indexes);
+}
+
+} // namespace
+
+KeyedRow::KeyedRow(const KeyedTable& table, LOCKMODE mode) {
+  const KeyedTable* names = &table;
+  call([this, names, mode] {
+    table_ = table_open(relation_id(names->schema, names->table), mode);
+    index_ = index_open(relation_id(names->schema, names->index), mode);
+    slot_ = table_slot_create(table_, nullptr);
+  });
+}
+
+KeyedRow::~KeyedRow() {
+  ExecDropSingleTupleTableSlot(slot_);
+  index_close(index_, NoLock); // the lock goes with the transaction
+  table_close(table_, NoLock);
+}
+
+void KeyedRow::keep(TupleTableSlot* slot) {
+  tuple_ = ExecCopySlotHeapTuple(slot);
+  tid_ = slot->tts_tid;
+}
+
+bool KeyedRow::fetch(const Datum* key, int count) {
+  return call([this, key, count] {
+    ScanKeyData keys[kMostKeys];
+    for (int i = 0; i < count; ++i) {
+      const Oid opfamily = index_->rd_opfamily[i];
+      const Oid type = index_->rd_opcintype[i];
+      const Oid equal = get_opfamily_member(opfamily, type, type, BTEqualStrategyNumber);
+      ScanKeyInit(&keys[i], static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber,
+                  get_opcode(equal), key[i]);
+    }
+    const Snapshot snapshot = RegisterSnapshot(newest_snapshot());
+    const IndexScanDesc scan = begin_scan(table_, index_, snapshot, count);
+    index_rescan(scan, keys, count, nullptr, 0);
+    const bool found = index_getnext_slot(scan, ForwardScanDirection, slot_);
+    if (found) keep(slot_);
+    ExecClearTuple(slot_);
+    index_endscan(scan);
+    UnregisterSnapshot(snapshot);
+    return found;
+  });
+}
+
+bool KeyedRow::lock() {
+  return call([this] {
+    TM_FailureData failure;
+    const Snapshot snapshot = RegisterSnapshot(newest_snapshot());
+    const TM_Result result = table_tuple_lock(
+        table_, &tid_, snapshot, slot_, GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+        LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    UnregisterSnapshot(snapshot);
+    if (result == TM_Deleted) return false;
+    if (result != TM_Ok) elog(ERROR, "could not lock a row: %d", static_cast<int>(result));
+    if (IsolationUsesXactSnapshot() && failure.traversed) raise_serialization_failure();
+    keep(slot_);
+    ExecClearTuple(slot_);
+    return true;
+  });
+}
+
+Row KeyedRow::row() const {
+  return {tuple_, RelationGetDescr(table_)};
+}
+
+Oid KeyedRow::owner() const {
+  return table_->rd_rel->relowner;
+}
+
+bool KeyedRow::update(const int* columns, const Datum* values, int count) {
+  return call([this, columns, values, count] {
+    const bool nulls[MaxTupleAttributeNumber] = {};
+    const HeapTuple changed = heap_modify_tuple_by_cols(
+        tuple_, RelationGetDescr(table_), count, const_cast<int*>(columns),
+        const_cast<Datum*>(values), const_cast<bool*>(nulls));
+    ExecForceStoreHeapTuple(changed, slot_, false);
+    slot_->tts_tableOid = RelationGetRelid(table_);
+    TM_FailureData failure;
+    LockTupleMode mode;
+#if PG_VERSION_NUM >= 160000
+    TU_UpdateIndexes indexes = TU_None;
+#else
+    bool indexes = false;
+#endif
+    const TM_Result result =
+        table_tuple_update(table_, &tid_, slot_, GetCurrentCommandId(true), InvalidSnapshot,
+                           InvalidSnapshot, true, &failure, &mode, &indexes);
+    if (result == TM_Ok) {
+      if (indexes) insert_index_entries(table_, slot_);
+      ExecClearTuple(slot_);
+      CommandCounterIncrement();
+      return true;
+    }
+    ExecClearTuple(slot_);
+    if (result != TM_Updated && result != TM_Deleted)
+      elog(ERROR, "could not update a row: %d", static_cast<int>(result));
+    if (IsolationUsesXactSnapshot()) raise_serialization_failure();
+    return false;
+  });
+}
+
+ActingAs::ActingAs(Oid role) {
+  GetUserIdAndSecContext(&caller_, &context_);
+  SetUserIdAndSecContext(role, context_ | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+ActingAs::~ActingAs() {
+  SetUserIdAndSecContext(caller_, context_);
+}
+
+} // namespace holdfast::pg
