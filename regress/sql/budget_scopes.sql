@@ -71,7 +71,7 @@ SELECT entry, ledger_id, cost, total_ai_cost, duplicate, overrun, sqlstate, erro
     {"model": "gpt-9", "idempotency_key": "a1000000-0000-0000-0000-0000000000e3"},
     {"model": "m", "cost": 0.25, "idempotency_key": "a1000000-0000-0000-0000-0000000000e4", "user_id": "ada", "metadata": {"step": 4}},
     {"workflow_id": "a1000000-0000-0000-0000-00000000dead", "model": "m", "cost": 1},
-    {"model": "m", "cost": true}, {"model": "m", "cost": "0.125"}, {"model": 7}, {"model": "m", "cost": 0.1, "prompt_tokens": 1.5},
+    {"model": "m", "cost": true}, {"model": "m", "cost": "0.125", "idempotency_key": "a1000000-0000-0000-0000-0000000000e5"}, {"model": 7}, {"model": "m", "cost": 0.1, "prompt_tokens": 1.5},
     {"model": "m", "cost": 0.1, "idempotency_key": "nonsense"}, 17, {}]');
 SELECT entry, duplicate, cost FROM holdfast.record_usage_batch(:org, '[{"model": "m", "cost": 0.25, "idempotency_key": "a1000000-0000-0000-0000-0000000000e4", "user_id": "ada"}]');
 SELECT count(*) FROM holdfast.record_usage_batch(:org, '[]');
