@@ -4,16 +4,18 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON credit_grants
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE credit_grants ENABLE ALWAYS TRIGGER append_only;
 
+-- The condition is outside of the UNION ALL: inside, a security barrier does not hold back a caller's cheap function.
 CREATE VIEW credit_ledger WITH (security_barrier) AS
-    SELECT g.organization_id, g.account, g.grant_id AS entry_id, 'grant' AS kind, g.credits, g.reason, g.created_at
-    FROM holdfast.credit_grants g
-    WHERE g.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization())
-    UNION ALL
-    SELECT a.organization_id, a.account, l.id, l.kind::text, trim_scale(l.cost * -100), l.model, l.created_at
-    FROM holdfast.credit_accounts a
-    JOIN holdfast.ai_usage_ledger l ON l.organization_id = a.organization_id AND l.seq > a.from_seq
-     AND a.account IN ('user:' || l.user_id, 'community:' || l.community_id)
-    WHERE a.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
+    SELECT c.organization_id, c.account, c.entry_id, c.kind, c.credits, c.reason, c.created_at
+    FROM (
+        SELECT g.organization_id, g.account, g.grant_id AS entry_id, 'grant' AS kind, g.credits, g.reason, g.created_at
+        FROM holdfast.credit_grants g
+        UNION ALL
+        SELECT a.organization_id, a.account, l.id, l.kind::text, trim_scale(l.cost * -100), l.model, l.created_at
+        FROM holdfast.credit_accounts a
+        JOIN holdfast.ai_usage_ledger l ON l.organization_id = a.organization_id AND l.seq > a.from_seq
+         AND a.account IN ('user:' || l.user_id, 'community:' || l.community_id)) c
+    WHERE c.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW credit_ledger IS
 'What credits came and went, by account: grants, and each ledger entry of the account''s user or community as a debit (1 credit = 0.01 USD). The sum is the balance.';
 
