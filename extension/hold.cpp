@@ -40,6 +40,13 @@ pg::Statement update_ended(
     " h.organization_id, h.api_key_id, h.community_id, h.tool",
     kEndHoldTypes);
 
+// A call that is settled late is not unresolved any more.
+constexpr Oid kSettleExpiredTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
+pg::Statement settle_expired(
+    "UPDATE holdfast.holds SET status = 'settled', ended_at = $3"
+    " WHERE organization_id = $1 AND hold_id = $2 AND status = 'expired'",
+    kSettleExpiredTypes);
+
 constexpr Oid kExpireTypes[] = {TIMESTAMPTZOID, INT4OID};
 pg::Statement expire_some(
     "UPDATE holdfast.holds h SET status = 'expired', ended_at = $1"
@@ -239,6 +246,9 @@ std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_
                            .text(ending == Ending::settled ? "settled" : "released")
                            .add(TimestampTzGetDatum(now)));
   if (!rows.empty()) return read_ended(rows[0]);
+  if (ending == Ending::settled)
+    settle_expired.run(
+        pg::Parameters().add(organization_id).add(hold_id).add(TimestampTzGetDatum(now)));
   status_of(organization_id, hold_id);
   return std::nullopt;
 }
