@@ -22,8 +22,10 @@ SELECT count(h.hold_id), count(r.ledger_id) FROM sample s,
     LATERAL holdfast.record_usage_and_increment(s.workflow_id, s.organization_id, 'm', 1, 1, 0.25, p_user_id => 'ann') r;
 SELECT count(*) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 7) h WHERE NOT h.granted;
 ALTER TABLE sample ADD COLUMN hold_id uuid, ADD COLUMN key_id uuid, ADD COLUMN entry_id uuid;
+SELECT count(holdfast.write_off_call(h.hold_id, h.organization_id, 'test')) FROM holdfast.holds h JOIN sample s USING (organization_id);
+SELECT count(h.hold_id) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_ttl => '1 microsecond') h;
 UPDATE sample s SET
-    hold_id = (SELECT h.hold_id FROM holdfast.holds h WHERE h.organization_id = s.organization_id),
+    hold_id = (SELECT h.hold_id FROM holdfast.holds h WHERE h.organization_id = s.organization_id LIMIT 1),
     key_id = (SELECT k.api_key_id FROM holdfast.api_keys k WHERE k.organization_id = s.organization_id),
     entry_id = (SELECT l.id FROM holdfast.ai_usage_ledger l WHERE l.organization_id = s.organization_id);
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
@@ -34,8 +36,9 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
   AND NOT has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname <> ALL ('{grant_access,profile_functions,make_tenant_policies,ledger_horizon,ledger_entry_digest,ledger_seal_digest,
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
-      checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_budget_subject,spent_in_period,
-      share_out_limit,open_credit_account,lock_organization,read_price,price_of_catalog}'::text[]);
+      checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
+      catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
+      share_out_limit,open_credit_account,lock_organization}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
@@ -144,6 +147,8 @@ SET LOCAL request.jwt.claims = '{"organization_id": "7e000000-0000-0000-0000-000
 SELECT count(*) > 0 AS own FROM holdfast.intent_workflows WHERE public.spy(organization_id);
 SELECT count(*) > 0 AS own FROM holdfast.credit_balances WHERE public.spy(organization_id);
 SELECT count(*) > 0 AS own FROM holdfast.credit_ledger WHERE public.spy(organization_id);
+SELECT count(*) > 0 AS own FROM holdfast.ai_cost_ledger WHERE public.spy(organization_id);
+SELECT count(*) > 0 AS own FROM holdfast.unresolved_calls WHERE public.spy(organization_id);
 SELECT count(*) > 0 AS own FROM holdfast.ai_usage_ledger WHERE public.spy(organization_id);
 ROLLBACK;
 -- Claims that are no JSON object with a uuid name nobody.

@@ -65,6 +65,7 @@ CREATE TABLE holds (
     PRIMARY KEY (organization_id, hold_id)
 );
 CREATE INDEX holds_open ON holds (organization_id, expires_at) WHERE status = 'open';
+CREATE INDEX holds_expired ON holds (organization_id, created_at) WHERE status = 'expired';
 COMMENT ON TABLE holds IS
 'Money reserved before a call, in USD, on the counters named by budget_ids, period_starts and slots (empty: all 0). A hold ends once: settled by a ledger entry, released, or expired. After expires_at an open hold reserves nothing any more.';
 SELECT pg_extension_config_dump('holds', '');

@@ -183,3 +183,18 @@ CREATE TABLE price_proposal_entries (
 COMMENT ON TABLE price_proposal_entries IS
 'What a catalog says of each model (USD, columns as in ai_provider_pricing) against the price in force (replaces_price_id): new, changed (change_percent: the largest change of one price; NULL where a price was 0 or is new), unchanged, or skipped for a reason. A reason beside an accepted entry is what cannot be kept of it.';
 SELECT pg_extension_config_dump('price_proposal_entries', '');
+
+CREATE INDEX holds_expired ON holds (organization_id, created_at) WHERE status = 'expired';
+
+CREATE TABLE call_write_offs (
+    organization_id uuid NOT NULL,
+    hold_id uuid NOT NULL,
+    amount numeric NOT NULL,
+    reason text NOT NULL,
+    written_off_at timestamptz NOT NULL DEFAULT now(),
+    written_off_by text NOT NULL DEFAULT session_user,
+    PRIMARY KEY (organization_id, hold_id)
+);
+COMMENT ON TABLE call_write_offs IS
+'Append-only: calls without an end that an operator closed without a charge; amount is the most in USD that they can have cost. A settlement that comes later is recorded all the same.';
+SELECT pg_extension_config_dump('call_write_offs', '');
