@@ -11,6 +11,9 @@ namespace holdfast::budget {
 // slot 0 takes what of the limit they do not.
 constexpr std::int16_t kSlots = 16;
 
+// Called at load time.
+void watch_counters();
+
 // One counter row: budget_counters without its key.
 struct CounterRow {
   std::optional<Usd> limit; // of its slot

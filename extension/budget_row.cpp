@@ -9,7 +9,7 @@ namespace holdfast::budget {
 
 namespace {
 
-constexpr pg::KeyedTable kCounters = {"holdfast", "budget_counters", "budget_counters_pkey"};
+pg::KeyedTable counters("holdfast", "budget_counters", "budget_counters_pkey");
 
 // Columns of budget_counters.
 constexpr int kOrganization = 2;
@@ -46,11 +46,15 @@ bool write(pg::KeyedRow& row, const CounterRow& before, const CounterRow& after)
 
 } // namespace
 
+void watch_counters() {
+  counters.watch();
+}
+
 Changed change_row(const CounterKey& key, std::int16_t slot, Refusal refusal,
                    const Change& change) {
   const Datum columns[] = {pg::from_uuid(key.budget_id), pg::from_uuid(key.organization_id),
                            DateADTGetDatum(key.period_start), Int16GetDatum(slot)};
-  pg::KeyedRow row(kCounters, RowExclusiveLock);
+  pg::KeyedRow row(counters, RowExclusiveLock);
   CounterRow before;
   CounterRow after;
   for (int look = 0; look < kMostLooks; ++look) { // again where another session was first
@@ -70,8 +74,8 @@ Changed change_row(const CounterKey& key, std::int16_t slot, Refusal refusal,
 
 std::optional<WorkflowCounter> find_workflow_counter(const Uuid& workflow_id) {
   const Datum key[] = {pg::from_uuid(workflow_id)};
-  pg::KeyedRow row(kCounters, AccessShareLock);
-  if (!row.fetch(key, 1) || row.row().text(kScope) != "workflow") return std::nullopt;
+  pg::KeyedRow row(counters, AccessShareLock);
+  if (!row.fetch_seen(key, 1) || row.row().text(kScope) != "workflow") return std::nullopt;
   return WorkflowCounter{row.row().uuid(kOrganization), read(row), row.owner()};
 }
 

@@ -208,8 +208,10 @@ std::vector<Moved> apply_shared(const std::vector<Move>& moves, TimestampTz) {
   const Applicable& counter = moves.front().counter;
   if (!grows || !month_is_limited(counter.key.organization_id)) {
     std::vector<Moved> results;
-    for (const Move& move : moves)
+    for (Move move : moves) {
+      move.uncovered = Usd(); // a slot's share is no limit, and the whole does not grow
       results.push_back(move_row(move));
+    }
     return results;
   }
   if (moves.size() == 1) {

@@ -39,10 +39,10 @@ struct Item {
 
 class Batch {
 public:
-  Batch(const Uuid& organization_id, const std::vector<Charge>& charges)
-      : organization_id_(organization_id), items_(charges.size()) {
-    for (std::size_t i = 0; i < charges.size(); ++i)
-      items_[i].charge = &charges[i];
+  Batch(const Uuid& organization_id, const Charge* charges, std::size_t count)
+      : organization_id_(organization_id), items_(count) {
+    for (std::size_t i = 0; i < count; ++i)
+      items_[i].charge = charges + i;
   }
 
   std::vector<Outcome> record() {
@@ -266,8 +266,9 @@ private:
       if (!move.spent.is_zero()) done.push_back({move, {}, {}});
     }
     budget::undo(done);
-    item.recorded = find_repeated(*item.charge);
-    if (!item.recorded) throw Error("XX000", "a ledger entry is in the way that cannot be seen");
+    try_item(item, [&] { item.recorded = find_repeated(*item.charge); });
+    if (!item.recorded && !item.error)
+      throw Error("XX000", "a ledger entry is in the way that cannot be seen");
   }
 
   std::vector<Outcome> outcomes() const {
@@ -296,12 +297,12 @@ void Batch::try_item(Item& item, Work work) {
 
 } // namespace
 
-std::vector<Outcome> record(const Uuid& organization_id, const std::vector<Charge>& charges) {
-  return Batch(organization_id, charges).record();
+std::vector<Outcome> record(const Uuid& organization_id, const Charge* charges, std::size_t count) {
+  return Batch(organization_id, charges, count).record();
 }
 
 Entry record(const Charge& charge) {
-  Outcome outcome = record(charge.subject.organization_id, {charge}).front();
+  Outcome outcome = record(charge.subject.organization_id, &charge, 1).front();
   if (outcome.error) throw *outcome.error;
   return outcome.entry;
 }

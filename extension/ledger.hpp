@@ -37,7 +37,7 @@ struct Outcome {
 // Records charges of one organization: ledger entries, counters, ends of holds. A repeat of an
 // idempotency key with the same figures returns the first entry; with others it is an Error PT409
 // naming the field. Each charge has its own outcome. Needs a pg::Spi.
-std::vector<Outcome> record(const Uuid& organization_id, const std::vector<Charge>& charges);
+std::vector<Outcome> record(const Uuid& organization_id, const Charge* charges, std::size_t count);
 
 // One charge, whose error is thrown.
 Entry record(const Charge& charge);

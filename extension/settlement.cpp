@@ -198,7 +198,8 @@ std::vector<ledger::Outcome> record_batch(const Uuid& organization_id, Datum ent
     });
   }
   pg::Spi spi;
-  const std::vector<ledger::Outcome> recorded = ledger::record(organization_id, charges);
+  const std::vector<ledger::Outcome> recorded =
+      ledger::record(organization_id, charges.data(), charges.size());
   for (std::size_t i = 0; i < recorded.size(); ++i)
     outcomes[position_of[i]] = recorded[i];
   return outcomes;

@@ -1,5 +1,7 @@
 #include "extension/pg/keyed_row.hpp"
 
+#include "extension/pg/lock.hpp"
+
 namespace holdfast::pg {
 
 namespace {
@@ -46,11 +48,39 @@ void insert_index_entries(Relation table, TupleTableSlot* slot) {
 
 } // namespace
 
-KeyedRow::KeyedRow(const KeyedTable& table, LOCKMODE mode) {
-  const KeyedTable* names = &table;
-  call([this, names, mode] {
-    table_ = table_open(relation_id(names->schema, names->table), mode);
-    index_ = index_open(relation_id(names->schema, names->index), mode);
+void KeyedTable::watch() {
+  on_relation_change(
+      [](Datum table, Oid relation) {
+        reinterpret_cast<KeyedTable*>(DatumGetPointer(table))->forget_if(relation);
+      },
+      PointerGetDatum(this));
+}
+
+// Runs inside the server's invalidation machinery: it must neither throw nor touch the catalog.
+void KeyedTable::forget_if(Oid relation) {
+  if (relation == table_ || relation == InvalidOid) table_ = InvalidOid;
+}
+
+void KeyedTable::look_up() {
+  if (OidIsValid(table_)) return;
+  const Oid found = relation_id(schema_, table_name_);
+  index_ = relation_id(schema_, index_name_);
+  const Relation index = index_open(index_, AccessShareLock);
+  for (int i = 0; i < index->rd_index->indnkeyatts && i < kMostKeys; ++i) {
+    const Oid type = index->rd_opcintype[i];
+    equal_[static_cast<std::size_t>(i)] =
+        get_opcode(get_opfamily_member(index->rd_opfamily[i], type, type, BTEqualStrategyNumber));
+  }
+  index_close(index, AccessShareLock);
+  table_ = found;
+}
+
+KeyedRow::KeyedRow(KeyedTable& table, LOCKMODE mode) : keyed_(table) {
+  KeyedTable* keyed = &table;
+  call([this, keyed, mode] {
+    keyed->look_up();
+    table_ = table_open(keyed->table_, mode);
+    index_ = index_open(keyed->index_, mode);
     slot_ = table_slot_create(table_, nullptr);
   });
 }
@@ -66,26 +96,31 @@ void KeyedRow::keep(TupleTableSlot* slot) {
   tid_ = slot->tts_tid;
 }
 
+bool KeyedRow::scan(const Datum* key, int count, Snapshot snapshot) {
+  ScanKeyData keys[KeyedTable::kMostKeys];
+  for (int i = 0; i < count; ++i)
+    ScanKeyInit(&keys[i], static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber,
+                keyed_.equal_[static_cast<std::size_t>(i)], key[i]);
+  const IndexScanDesc scan = begin_scan(table_, index_, snapshot, count);
+  index_rescan(scan, keys, count, nullptr, 0);
+  const bool found = index_getnext_slot(scan, ForwardScanDirection, slot_);
+  if (found) keep(slot_);
+  ExecClearTuple(slot_);
+  index_endscan(scan);
+  return found;
+}
+
 bool KeyedRow::fetch(const Datum* key, int count) {
   return call([this, key, count] {
-    ScanKeyData keys[kMostKeys];
-    for (int i = 0; i < count; ++i) {
-      const Oid opfamily = index_->rd_opfamily[i];
-      const Oid type = index_->rd_opcintype[i];
-      const Oid equal = get_opfamily_member(opfamily, type, type, BTEqualStrategyNumber);
-      ScanKeyInit(&keys[i], static_cast<AttrNumber>(i + 1), BTEqualStrategyNumber,
-                  get_opcode(equal), key[i]);
-    }
     const Snapshot snapshot = RegisterSnapshot(newest_snapshot());
-    const IndexScanDesc scan = begin_scan(table_, index_, snapshot, count);
-    index_rescan(scan, keys, count, nullptr, 0);
-    const bool found = index_getnext_slot(scan, ForwardScanDirection, slot_);
-    if (found) keep(slot_);
-    ExecClearTuple(slot_);
-    index_endscan(scan);
+    const bool found = scan(key, count, snapshot);
     UnregisterSnapshot(snapshot);
     return found;
   });
+}
+
+bool KeyedRow::fetch_seen(const Datum* key, int count) {
+  return call([this, key, count] { return scan(key, count, GetActiveSnapshot()); });
 }
 
 bool KeyedRow::lock() {

@@ -4,11 +4,29 @@
 
 namespace holdfast::pg {
 
-// A table and a unique index over plain columns.
-struct KeyedTable {
-  const char* schema;
-  const char* table;
-  const char* index;
+// A table and a unique index over plain columns, at most four. A static object: it looks itself up
+// once and again after the table has changed.
+class KeyedTable {
+public:
+  static constexpr int kMostKeys = 4;
+
+  constexpr KeyedTable(const char* schema, const char* table, const char* index)
+      : schema_(schema), table_name_(table), index_name_(index) {}
+
+  // Has to be called at load time: it registers for changes of the table.
+  void watch();
+
+private:
+  friend class KeyedRow;
+  void look_up();
+  void forget_if(Oid relation);
+
+  const char* schema_;
+  const char* table_name_;
+  const char* index_name_;
+  Oid table_ = InvalidOid;
+  Oid index_ = InvalidOid;
+  std::array<RegProcedure, kMostKeys> equal_{};
 };
 
 // One row of such a table, read and changed without the executor: for rows that have no triggers
@@ -16,9 +34,7 @@ struct KeyedTable {
 // under stricter isolation a concurrent change raises 40001 as it does there.
 class KeyedRow {
 public:
-  static constexpr int kMostKeys = 4;
-
-  KeyedRow(const KeyedTable& table, LOCKMODE mode);
+  KeyedRow(KeyedTable& table, LOCKMODE mode);
   ~KeyedRow();
   KeyedRow(const KeyedRow&) = delete;
   KeyedRow& operator=(const KeyedRow&) = delete;
@@ -26,6 +42,8 @@ public:
   // Reads the newest version with this key (of as many leading columns as given) that is committed
   // or our own; false when there is none. Takes no lock.
   bool fetch(const Datum* key, int count);
+  // Reads the version that the calling query sees.
+  bool fetch_seen(const Datum* key, int count);
 
   // Locks what was fetched, as an UPDATE would, and reads its newest version; false when it is
   // gone.
@@ -39,7 +57,10 @@ public:
   bool update(const int* columns, const Datum* values, int count);
 
 private:
+  bool scan(const Datum* key, int count, Snapshot snapshot);
   void keep(TupleTableSlot* slot);
+
+  const KeyedTable& keyed_;
 
   Relation table_ = nullptr;
   Relation index_ = nullptr;

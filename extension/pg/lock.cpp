@@ -40,8 +40,8 @@ void invalidate_trigger_table(FunctionCallInfo fcinfo) {
   call([=] { CacheInvalidateRelcache(trigger->tg_relation); });
 }
 
-void on_relation_change(void (*callback)(Datum, Oid)) {
-  CacheRegisterRelcacheCallback(callback, Datum{0});
+void on_relation_change(void (*callback)(Datum, Oid), Datum argument) {
+  CacheRegisterRelcacheCallback(callback, argument);
 }
 
 } // namespace holdfast::pg

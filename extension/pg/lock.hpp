@@ -18,6 +18,6 @@ void lock_entry(const Uuid& ledger_id);
 void invalidate_trigger_table(FunctionCallInfo fcinfo);
 
 // Registers a callback for changed tables. It must neither throw nor touch the catalog.
-void on_relation_change(void (*callback)(Datum, Oid));
+void on_relation_change(void (*callback)(Datum, Oid), Datum argument = Datum{0});
 
 } // namespace holdfast::pg
