@@ -30,14 +30,16 @@ include $(PGXS)
 
 SQL_FILES = $(addprefix sql/,$(shell grep -v '^--' sql/order))
 FUNCTION_FILES = $(filter sql/functions/%,$(SQL_FILES))
+TABLE_FILES = $(filter sql/tables/%,$(SQL_FILES))
 $(FRESH_SCRIPT): $(SQL_FILES) sql/order holdfast.control
 	printf '%s\n' '\echo Use "CREATE EXTENSION holdfast" to load this file. \quit' > $@
 	cat $(SQL_FILES) >> $@
 
-# An upgrade changes the tables by its own script and replays all functions.
-sql/holdfast--%.sql: sql/upgrades/%.sql $(FUNCTION_FILES) sql/order
+# An upgrade changes the tables by its own script, and replays what they say about themselves and all functions.
+sql/holdfast--%.sql: sql/upgrades/%.sql $(TABLE_FILES) $(FUNCTION_FILES) sql/order
 	printf '%s\n' '\echo Use "ALTER EXTENSION holdfast UPDATE" to load this file. \quit' > $@
 	cat $< >> $@
+	sed -n '/^COMMENT ON/,/;$$/p' $(TABLE_FILES) >> $@
 	sed -E 's/^CREATE (FUNCTION|VIEW|TRIGGER)/CREATE OR REPLACE \1/' $(FUNCTION_FILES) >> $@
 
 .PHONY: help
