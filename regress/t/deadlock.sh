@@ -20,9 +20,9 @@ run_sql -c 'CREATE EXTENSION holdfast' -f - >/dev/null <<'SQL'
 CREATE FUNCTION public.id(kind text, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS
 $$ SELECT (substr(md5(kind), 1, 8) || '-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
 -- Now and then nobody.
-CREATE FUNCTION public.some(kind text, n integer) RETURNS text LANGUAGE sql VOLATILE AS
+CREATE FUNCTION public.maybe(kind text, n integer) RETURNS text LANGUAGE sql VOLATILE AS
 $$ SELECT CASE WHEN random() < 0.6 THEN kind || '-' || n END $$;
-CREATE FUNCTION public.some_id(kind text, n integer) RETURNS uuid LANGUAGE sql VOLATILE AS
+CREATE FUNCTION public.maybe_id(kind text, n integer) RETURNS uuid LANGUAGE sql VOLATILE AS
 $$ SELECT CASE WHEN random() < 0.6 THEN public.id(kind, n) END $$;
 
 INSERT INTO holdfast.intent_workflows (id, organization_id, cost_limit)
@@ -45,13 +45,12 @@ subject="\\set o random(1, 3)
 \\set c random(0, 2)
 \\set p random(0, 2)
 \\set t random(0, 2)"
-named="p_user_id => some('user', :u), p_provider => some('provider', :p), p_api_key_id => some_id('key', :k),
-  p_community_id => some_id('community', :c), p_tool => some('tool', :t)"
+named="p_user_id => maybe('user', :u), p_provider => maybe('provider', :p), p_api_key_id => maybe_id('key', :k),
+  p_community_id => maybe_id('community', :c), p_tool => maybe('tool', :t)"
 
 cat >"$folder/call.sql" <<SQL
 $subject
 \\set fate random(1, 10)
-\\set ttl random(1, 2)
 SELECT hold_id, granted FROM holdfast.hold_workflow_cost(id('workflow', :o * 10 + :w), id('organization', :o), 0.01,
   p_ttl => CASE WHEN :fate = 1 THEN interval '1 millisecond' ELSE '10 minutes' END, ${named//$'\n'/ }) \\gset
 \\if :granted
@@ -71,8 +70,8 @@ $subject
 SELECT count(r.cost) FROM holdfast.record_usage_batch(id('organization', :o), (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
   'workflow_id', id('workflow', :o * 10 + (random() * 5)::integer), 'model', 'm', 'prompt_tokens', 1, 'completion_tokens', 1,
   'cost', 0.001, 'idempotency_key', CASE WHEN n % 2 = 0 THEN id('settlement', (random() * 50)::integer + :o * 100000) END,
-  'user_id', some('user', n % 3), 'provider', some('provider', n % 3), 'tool', some('tool', n % 2),
-  'community_id', some_id('community', n % 3)))) FROM generate_series(1, 12) n)) r;
+  'user_id', maybe('user', n % 3), 'provider', maybe('provider', n % 3), 'tool', maybe('tool', n % 2),
+  'community_id', maybe_id('community', n % 3)))) FROM generate_series(1, 12) n)) r;
 SQL
 cat >"$folder/budget.sql" <<SQL
 $subject
@@ -98,5 +97,5 @@ violations=$(run_sql -c 'SELECT count(*) FROM holdfast.check_invariants()')
 entries=$(run_sql -c 'SELECT count(*) FROM holdfast.ai_usage_ledger')
 echo "$deadlocks deadlocks, $violations violations, $entries entries"
 [[ $status == 0 && $deadlocks == 0 && $violations == 0 && $entries -gt $((clients * calls / 4)) ]]
-! grep -qE '40P01|deadlock' "$folder/pgbench.log"
+[[ $(grep -cE '40P01|deadlock' "$folder/pgbench.log") == 0 ]]
 grep -q 'number of failed transactions: 0 ' "$folder/pgbench.log"
