@@ -39,7 +39,7 @@ $(FRESH_SCRIPT): $(SQL_FILES) sql/order holdfast.control
 sql/holdfast--%.sql: sql/upgrades/%.sql $(TABLE_FILES) $(FUNCTION_FILES) sql/order
 	printf '%s\n' '\echo Use "ALTER EXTENSION holdfast UPDATE" to load this file. \quit' > $@
 	cat $< >> $@
-	sed -n '/^COMMENT ON/,/;$$/p' $(TABLE_FILES) >> $@
+	sed -n -e '/^COMMENT ON/{:more' -e '/;$$/!{N;b more' -e '}' -e 'p}' $(TABLE_FILES) >> $@
 	sed -E 's/^CREATE (FUNCTION|VIEW|TRIGGER)/CREATE OR REPLACE \1/' $(FUNCTION_FILES) >> $@
 
 .PHONY: help
