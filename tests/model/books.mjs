@@ -343,15 +343,16 @@ export class Books {
     const counters = this.countersOf(entry.subject, now);
     const own = this.workflows.get(entry.subject.workflow);
     entry.total = own ? this.counter(own.budget, '').spent + entry.cost : null;
+    const low = this.passed(counters, entry.cost, uncovered, (counter) => this.reserved(counter, now));
+    const high = this.passed(counters, entry.cost, uncovered, (counter) => this.held(counter));
     return {
+      unheld: named ? null : { low, high, uncovered },
       row: {
         ledger_id: (id) => (entry.key === null ? id !== null : id === entry.key),
         cost: money(entry.cost),
         total_ai_cost: entry.total === null ? null : money(entry.total),
         duplicate: 'f',
-        overrun: named ? money(uncovered) : between(
-          this.passed(counters, entry.cost, uncovered, (counter) => this.reserved(counter, now)),
-          this.passed(counters, entry.cost, uncovered, (counter) => this.held(counter))),
+        overrun: named ? money(uncovered) : between(low, high),
       },
       apply: (row) => {
         for (const counter of counters) counter.spent += entry.cost;
@@ -362,6 +363,11 @@ export class Books {
         this.entryById.set(`${entry.subject.organization}/${entry.id}`, entry);
       },
     };
+  }
+
+  monthIsPassed(organization, now) {
+    const counter = this.counter(this.organizationMonth(organization), day(now));
+    return counter.budget.limit !== null && counter.spent + this.held(counter) > counter.budget.limit;
   }
 
   // By how much a charge without a hold passes the tightest of the limits.

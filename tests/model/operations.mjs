@@ -405,33 +405,46 @@ export class Operations {
     return {
       name: 'record_usage_batch',
       parameters: { p_organization_id: organization.id, p_entries: `[${wanted.map((args) => this.batchEntry(args)).join(', ')}]` },
-      judge: (answer, now) => this.judgeBatch(wanted, answer, now),
+      judge: (answer, now) => this.judgeBatch(organization, wanted, answer, now),
     };
   }
 
-  // The single call's parameters without p_; money as a JSON number of any length.
+  // The single call's parameters without p_; money as text or as a JSON number of any length.
   batchEntry(args) {
     const parameters = Object.entries(this.settleParameters(args)).filter(([name, value]) =>
       value !== undefined && value !== null && name !== 'p_organization_id');
     return `{${parameters.map(([name, value]) => {
-      const bare = name === 'p_metadata' || name === 'p_cost';
+      const bare = name === 'p_metadata' || (name === 'p_cost' && args.prompt % 2 === 0);
       return `"${name.slice(2)}": ${bare ? value : JSON.stringify(value)}`;
     }).join(', ')}}`;
   }
 
-  judgeBatch(wanted, answer, now) {
+  judgeBatch(organization, wanted, answer, now) {
     if (answer.error) throw new Mismatch(`a batch was refused: ${answer.error.code} ${answer.error.message}`);
     if (answer.rows.length !== wanted.length) throw new Mismatch(`${answer.rows.length} results of ${wanted.length} entries`);
     const before = this.books.entries.length;
+    const later = [];
     answer.rows.forEach((row, i) => {
       if (row.entry !== String(i + 1)) throw new Mismatch(`result ${i + 1} is of entry ${row.entry}`);
       const one = row.sqlstate === null ? { row, done: answer.done } : { error: { code: row.sqlstate, message: row.error } };
       try {
-        judge(this.books.settle({ ...wanted[i] }, now), one);
+        const prediction = this.books.settle({ ...wanted[i] }, now);
+        if (prediction.unheld && one.row) {
+          later.push({ row, ...prediction.unheld });
+          delete prediction.row.overrun;
+        }
+        judge(prediction, one);
       } catch (error) {
         throw new Mismatch(`entry ${row.entry}: ${error.message}`);
       }
     });
+    // Where a batch as a whole passes the organization's month, which of its entries did is not said exactly.
+    const passed = this.books.monthIsPassed(organization.id, now);
+    for (const { row, low, high, uncovered } of later) {
+      const overrun = usd(row.overrun);
+      const right = passed ? overrun >= 0n && overrun <= uncovered : overrun >= low && overrun <= high;
+      if (!right) throw new Mismatch(`entry ${row.entry}: overrun is ${row.overrun}, expected ${text(low)} to ${text(high)}`);
+    }
     // A batch is written in the order of its ids, so that two of them never wait for each other.
     const written = this.books.entries.splice(before);
     this.books.entries.push(...written.sort((a, b) => (a.id < b.id ? -1 : 1)));
