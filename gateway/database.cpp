@@ -25,12 +25,12 @@ constexpr Statement kListModels{"holdfast_list_models",
 constexpr Statement kOpenCall{
     "holdfast_open_call",
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
-    "remaining, user_id, retry_after_ms, answer_status, answer "
+    "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
     "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
-    "p_ttl => $12::interval)",
+    "p_ttl => $12::interval, p_sizing => $13::text)",
     false};
 
 constexpr Statement kSettleCall{
@@ -116,6 +116,8 @@ OpenedCall opened_call(const Rows& rows) {
   call.retry_after_ms = to_integer(rows.get(0, 11));
   call.answer_status = static_cast<int>(to_integer(rows.get(0, 12)).value_or(0));
   call.answer = rows.text(0, 13);
+  call.completion_tokens = to_integer(rows.get(0, 14));
+  call.warning = rows.get(0, 15);
   return call;
 }
 
@@ -168,11 +170,11 @@ OpenedCall Database::open_call(const OpenRequest& request) {
   std::optional<std::string> fingerprint;
   if (request.fingerprint) fingerprint = bytea(*request.fingerprint);
   const Rows rows =
-      pool_.run(kOpenCall,
-                {request.organization_id, bytea(request.key_hash), request.model,
-                 tokens(request.prompt_tokens), tokens(request.completion_tokens), request.provider,
-                 text_array(request.providers), request.workflow_id, request.user_id,
-                 request.idempotency_key, fingerprint, milliseconds(request.ttl_ms)});
+      pool_.run(kOpenCall, {request.organization_id, bytea(request.key_hash), request.model,
+                            tokens(request.prompt_tokens), tokens(request.completion_tokens),
+                            request.provider, text_array(request.providers), request.workflow_id,
+                            request.user_id, request.idempotency_key, fingerprint,
+                            milliseconds(request.ttl_ms), request.sizing});
   need_row(rows, "open_call");
   return opened_call(rows);
 }

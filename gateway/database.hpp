@@ -42,6 +42,7 @@ struct OpenRequest {
   std::optional<std::string> idempotency_key;
   std::optional<std::string> fingerprint;
   std::int64_t ttl_ms = 0;
+  std::string sizing = "strict";
 };
 
 enum class OpenOutcome { granted, denied, replay, in_flight };
@@ -62,6 +63,8 @@ struct OpenedCall {
   std::optional<std::int64_t> retry_after_ms;
   int answer_status = 0;
   std::string answer;
+  std::optional<std::int64_t> completion_tokens; // at most so many are to be asked for
+  std::optional<std::string> warning;            // the scope whose soft limit is reached
 };
 
 // What a granted call used, and what its caller was answered.

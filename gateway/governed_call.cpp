@@ -6,6 +6,8 @@
 #include "gateway/log.hpp"
 #include "gateway/token_bound.hpp"
 
+#include <algorithm>
+
 namespace holdfast::gateway {
 namespace {
 
@@ -46,7 +48,25 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   request.idempotency_key = order.controls.idempotency_key;
   if (request.idempotency_key) request.fingerprint = order.fingerprint;
   request.ttl_ms = config.hold_ttl_ms;
+  request.sizing = order.controls.sizing.value_or("strict");
   return request;
+}
+
+// What the budgets made of the order: a cheaper model, fewer tokens, a warning. Said in headers.
+void follow_budgets(const OpenedCall& opened, ChatRequest& chat, RequestContext& context) {
+  if (opened.model != chat.model) {
+    chat.model = opened.model;
+    context.model = opened.model;
+    context.notices.emplace_back("X-Holdfast-Model", opened.model);
+  }
+  const std::int64_t choices = std::max(chat.choices, 1);
+  const std::int64_t granted = opened.completion_tokens.value_or(chat.max_tokens * choices);
+  const std::int64_t most = std::max<std::int64_t>(granted / choices, 1);
+  if (most < chat.max_tokens) {
+    chat.max_tokens = static_cast<int>(most);
+    context.notices.emplace_back("X-Holdfast-Max-Tokens", std::to_string(most));
+  }
+  if (opened.warning) context.notices.emplace_back("X-Holdfast-Warning", *opened.warning);
 }
 
 HttpError no_place() {
@@ -78,6 +98,7 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   case OpenOutcome::granted:
     break;
   }
+  follow_budgets(opened, order.chat, context);
   return std::make_unique<GovernedCall>(services, context, std::move(order), std::move(opened),
                                         std::move(*place));
 }

@@ -8,6 +8,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace holdfast::gateway {
 
@@ -21,6 +23,8 @@ struct RequestContext {
   std::string model;
   std::string error_code;
   std::optional<std::string> cost_usd;
+  // Headers of the answer that are known before it: what a budget changed or warns of.
+  std::vector<std::pair<std::string, std::string>> notices;
   // What is wrong with the head, found before the body is read.
   std::optional<HttpError> refusal;
   // Bytes of this request may still be unread: the connection cannot serve another.

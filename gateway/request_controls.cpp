@@ -22,6 +22,11 @@ HttpError bad_value(const std::string& field, const std::string& wanted) {
   return {400, "bad_value", field + " must be " + wanted + ".", field};
 }
 
+std::string checked_sizing(const std::string& text) {
+  if (text == "strict" || text == "clamp" || text == "estimate") return text;
+  throw bad_value("X-Holdfast-Sizing", "strict, clamp or estimate");
+}
+
 } // namespace
 
 ApiKey read_key(const httplib::Request& request) {
@@ -58,6 +63,9 @@ Controls read_controls(const httplib::Request& request) {
   }
   if (const auto key = header(request, "Idempotency-Key")) {
     controls.idempotency_key = checked_idempotency_key(*key, "Idempotency-Key");
+  }
+  if (const auto sizing = header(request, "X-Holdfast-Sizing")) {
+    controls.sizing = checked_sizing(*sizing);
   }
   return controls;
 }

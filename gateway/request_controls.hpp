@@ -16,6 +16,7 @@ struct Controls {
   std::optional<std::string> workflow_id;
   std::optional<std::string> user_id;
   std::optional<std::string> idempotency_key;
+  std::optional<std::string> sizing; // how the hold is sized; the database knows the words
 };
 
 // The key of the request, and that X-Holdfast-Organization, when sent, names its organization.

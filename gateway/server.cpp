@@ -235,6 +235,8 @@ void Server::set_handlers() {
   }));
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
     response.set_header("X-Holdfast-Request", current_request->request_id);
+    for (const auto& [name, value] : current_request->notices)
+      response.set_header(name, value);
     if (!current_request->unread) return;
     response.headers.erase("Keep-Alive");
     response.headers.erase("Connection");
