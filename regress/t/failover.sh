@@ -70,6 +70,6 @@ rounds=${FAILOVER_ROUNDS:-2}
 for ((round = 1; round <= rounds; round++)); do
   fail_over_once "$round" "$([[ $((round % 2)) == 0 ]] && echo immediate || echo kill)"
 done
-printf '%d failovers, %d settlements acknowledged, lost %d, doubled %d, invariants broken %d\n' \
-  "$rounds" "$total" "$lost" "$doubled" "$broken"
+printf '%d failovers, %d kills, %d settlements acknowledged, lost %d, doubled %d, invariants broken %d\n' \
+  "$rounds" "$kills" "$total" "$lost" "$doubled" "$broken"
 [[ $lost == 0 && $doubled == 0 && $broken == 0 && $total -gt $((rounds * 150)) ]]
