@@ -169,8 +169,8 @@ std::vector<Moved> apply_locked(const std::vector<Move>& moves) {
 
 } // namespace
 
-std::int16_t own_slot() {
-  return static_cast<std::int16_t>(MyProcPid % kSlots);
+std::int16_t own_slot() { // 1 and up: slot 0 takes what cannot be divided
+  return static_cast<std::int16_t>(1 + MyProcPid % kSlots);
 }
 
 Figures counter_figures(const Applicable& counter) {
