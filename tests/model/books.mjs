@@ -317,7 +317,7 @@ export class Books {
     if (subject.provider === null && price) subject.provider = price.provider;
     const entry = { kind: 'usage', key, hold: holdId, subject, model, tokens, cost, list, priceId: price?.id ?? null,
       metadata, date: day(now) };
-    return this.charge(entry, { hold: open, uncovered: greater(0n, cost - covered), named: holdId !== null }, now);
+    return this.charge(entry, { hold: open, late: hold && hold.status === 'expired' ? hold : null, uncovered: greater(0n, cost - covered), named: holdId !== null }, now);
   }
 
   subjectOf({ organization, workflow, user = null, provider = null, api_key = null, community = null, tool = null }) {
@@ -339,7 +339,7 @@ export class Books {
   }
 
   // Moves every counter by the entry's cost; nothing refuses what was spent.
-  charge(entry, { hold, uncovered, named }, now) {
+  charge(entry, { hold, late = null, uncovered, named }, now) {
     const counters = this.countersOf(entry.subject, now);
     const own = this.workflows.get(entry.subject.workflow);
     entry.total = own ? this.counter(own.budget, '').spent + entry.cost : null;
@@ -357,6 +357,7 @@ export class Books {
       apply: (row) => {
         for (const counter of counters) counter.spent += entry.cost;
         if (hold) this.endHold(hold, 'settled');
+        if (late) late.status = 'settled';
         entry.id = row.ledger_id;
         entry.overrun = usd(row.overrun);
         this.entries.push(entry);
