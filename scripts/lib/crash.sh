@@ -3,6 +3,7 @@
 # scripts that kill servers under it. Needs common.sh, packages.sh and postgres.sh.
 
 CRASH_DATABASE=holdfast_crash
+# shellcheck disable=SC2034 # read by those who source this
 kills=0 acknowledged=0 lost=0 doubled=0 broken=0
 
 # durable_server DIR [SETTING...]: a server of its own that flushes every commit, with the staged extension.
@@ -64,7 +65,12 @@ kill_backend() {
 # verify_books FOLDER: each settlement that was acknowledged is in the ledger once, with its figures, and nothing else
 # is; the books add up. Adds to lost, doubled, broken; acknowledged becomes the number of all so far.
 verify_books() {
-  local found
+  local found deadline=$((SECONDS + 60))
+  # The last one killed may still be in recovery.
+  until sql -d "$CRASH_DATABASE" -c 'SELECT' >/dev/null 2>&1; do
+    [[ $SECONDS -lt $deadline ]] || die 'the server did not come back'
+    sleep 0.05
+  done
   sql -d "$CRASH_DATABASE" -c 'CREATE TABLE IF NOT EXISTS public.told (answer jsonb)' -c 'TRUNCATE public.told' \
     -c "\\copy public.told FROM '$1/acknowledged'"
   found=$(sql -d "$CRASH_DATABASE" -F ' ' -c "
