@@ -34,7 +34,7 @@ GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 SELECT p.oid::regprocedure AS function_without_profile FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::regtype
   AND NOT has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
-  AND p.proname <> ALL ('{grant_access,profile_functions,make_tenant_policies,ledger_horizon,ledger_entry_digest,ledger_seal_digest,
+  AND p.proname <> ALL ('{grant_access,profile_functions,ledger_horizon,ledger_entry_digest,ledger_seal_digest,
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,

@@ -19,23 +19,6 @@ $$;
 COMMENT ON FUNCTION profile_functions(text) IS
 'The functions that a profile may call; NULL for an unknown profile. What is in none of them is internal.';
 
-CREATE FUNCTION make_tenant_policies() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    tenant_table regclass;
-BEGIN
-    FOR tenant_table IN
-        SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-        WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'organization_id'
-          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant')
-    LOOP
-        EXECUTE format('CREATE POLICY tenant ON %s USING (organization_id = (SELECT holdfast.current_organization())'
-                       ' OR (SELECT holdfast.sees_every_organization()))', tenant_table);
-    END LOOP;
-END $$;
-COMMENT ON FUNCTION make_tenant_policies() IS
-'Gives every table with an organization_id the policy tenant. Row level security is on from the beginning, so that without policies only the owner sees rows; grant_access() makes them, not the extension''s script, because pg_dump would dump them a second time.';
-
 CREATE FUNCTION grant_access(p_role text, p_profile text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -56,7 +39,6 @@ BEGIN
     IF p_profile = 'application' THEN
         RETURN;
     END IF;
-    PERFORM holdfast.make_tenant_policies();
     -- Answers to clients and hashes of keys are nobody's to read; bookkeeping of checks is the operator's.
     SELECT string_agg(c.oid::regclass::text, ', ') INTO tables FROM pg_class c
     WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v')
@@ -73,7 +55,7 @@ END $$;
 COMMENT ON FUNCTION grant_access(text, text) IS
 'Grants a role what its profile needs. application: hold, settle and check for the organizations it serves; no table. reader: SELECT on views and tables, of which it sees the rows of the organization that its claims name. operator: what both may, and administration, for all organizations. Call it again after an upgrade. Raises PT400 for an unknown profile, PT404 for an unknown role.';
 
--- Tables that belong to tenants show nothing to anybody but their owner until grant_access() makes policies.
+-- Every table that belongs to tenants, also one that an upgrade has made, shows each role its organization's rows.
 DO $$
 DECLARE
     tenant_table regclass;
@@ -81,14 +63,12 @@ BEGIN
     FOR tenant_table IN
         SELECT c.oid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'organization_id'
-          AND NOT c.relrowsecurity
+          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant')
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('CREATE POLICY tenant ON %s USING (organization_id = (SELECT holdfast.current_organization())'
+                       ' OR (SELECT holdfast.sees_every_organization()))', tenant_table);
     END LOOP;
-    IF EXISTS (SELECT FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-               WHERE c.relnamespace = 'holdfast'::regnamespace AND p.polname = 'tenant') THEN
-        PERFORM holdfast.make_tenant_policies();
-    END IF;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA holdfast FROM PUBLIC;
