@@ -109,6 +109,7 @@ struct EndedHold {
   Uuid hold_id;
   Usd amount;
   bool expired = false; // had run out by then: its amount no longer covers anything
+  TimestampTz expires_at = 0;
   Subject subject;
   std::optional<std::string> call_key;
   struct Part {

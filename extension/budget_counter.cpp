@@ -124,6 +124,14 @@ void make_counter(const Applicable& counter) {
                     .add_int16(counter.key.is_shared() ? kSlots : std::int16_t{0}));
 }
 
+void add_overrun(const CounterKey& key, std::int16_t slot, Usd uncovered) {
+  change_row(key, slot, Refusal::locked, [&](CounterRow& row) {
+    const Usd above = row.limit ? std::max(Usd(), row.used() - *row.limit) : Usd();
+    row.overrun += key.is_shared() ? uncovered : std::min(uncovered, above);
+    return true;
+  });
+}
+
 void add_held(const CounterKey& key, std::int16_t slot, Usd amount) {
   change_row(key, slot, Refusal::locked, [&](CounterRow& row) {
     row.held += amount;

@@ -44,6 +44,13 @@ std::optional<WorkflowCounter> find_workflow_counter(const Uuid& workflow_id);
 // it throws Error PT404, or PT403 where another organization has it.
 void make_counter(const Applicable& counter);
 
+// Locks one row until the transaction ends.
+void lock_counter(const CounterKey& key, std::int16_t slot);
+
+// Adds to overrun what of `uncovered` a row is above its limit; on the shared counter, whose slots
+// have only shares of it, all.
+void add_overrun(const CounterKey& key, std::int16_t slot, Usd uncovered);
+
 // Adds to held without asking.
 void add_held(const CounterKey& key, std::int16_t slot, Usd amount);
 

@@ -72,6 +72,14 @@ Changed change_row(const CounterKey& key, std::int16_t slot, Refusal refusal,
   return Changed::yes;
 }
 
+void lock_counter(const CounterKey& key, std::int16_t slot) {
+  const Datum columns[] = {pg::from_uuid(key.budget_id), pg::from_uuid(key.organization_id),
+                           DateADTGetDatum(key.period_start), Int16GetDatum(slot)};
+  pg::KeyedRow row(counters, RowExclusiveLock);
+  if (!row.fetch(columns, 4) || !row.lock())
+    throw Error("XX000", "a hold names a counter that does not exist");
+}
+
 std::optional<WorkflowCounter> find_workflow_counter(const Uuid& workflow_id) {
   const Datum key[] = {pg::from_uuid(workflow_id)};
   pg::KeyedRow row(counters, AccessShareLock);

@@ -37,15 +37,14 @@ pg::Statement update_ended(
     " AND ($3 = 'settled' OR h.expires_at > $4)"
     " RETURNING h.hold_id, h.amount, h.expires_at <= $4,"
     " h.workflow_id, h.user_id, h.provider, h.call_key, h.budget_ids, h.period_starts, h.slots,"
-    " h.organization_id, h.api_key_id, h.community_id, h.tool",
+    " h.organization_id, h.api_key_id, h.community_id, h.tool, h.expires_at",
     kEndHoldTypes);
 
 // A call that is settled late is not unresolved any more.
 constexpr Oid kSettleExpiredTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
-pg::Statement settle_expired(
-    "UPDATE holdfast.holds SET status = 'settled', ended_at = $3"
-    " WHERE organization_id = $1 AND hold_id = $2 AND status = 'expired'",
-    kSettleExpiredTypes);
+pg::Statement settle_expired("UPDATE holdfast.holds SET status = 'settled', ended_at = $3"
+                             " WHERE organization_id = $1 AND hold_id = $2 AND status = 'expired'",
+                             kSettleExpiredTypes);
 
 constexpr Oid kExpireTypes[] = {TIMESTAMPTZOID, INT4OID};
 pg::Statement expire_some(
@@ -56,13 +55,16 @@ pg::Statement expire_some(
     " WHERE h.organization_id = due.organization_id AND h.hold_id = due.hold_id"
     " RETURNING h.hold_id, h.amount, true,"
     " h.workflow_id, h.user_id, h.provider, h.call_key, h.budget_ids, h.period_starts, h.slots,"
-    " h.organization_id, h.api_key_id, h.community_id, h.tool",
+    " h.organization_id, h.api_key_id, h.community_id, h.tool, h.expires_at",
     kExpireTypes);
 
-constexpr Oid kExtendTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+constexpr Oid kExtendTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
 pg::Statement extend_open(
-    "UPDATE holdfast.holds SET expires_at = $3"
-    " WHERE organization_id = $1 AND hold_id = $2 AND status = 'open' AND expires_at > $4",
+    "UPDATE holdfast.holds h SET expires_at = $3"
+    " FROM (SELECT expires_at FROM holdfast.holds"
+    "       WHERE organization_id = $1 AND hold_id = $2 AND status = 'open' FOR UPDATE) before"
+    " WHERE h.organization_id = $1 AND h.hold_id = $2"
+    " RETURNING h.budget_ids, h.period_starts, h.slots, before.expires_at",
     kExtendTypes);
 
 constexpr Oid kInsertDenialTypes[] = {UUIDOID,    UUIDOID,    TIMESTAMPTZOID, UUIDOID, TEXTOID,
@@ -150,6 +152,18 @@ std::optional<HoldResult> repeated(const HoldRequest& request, TimestampTz now) 
   return result;
 }
 
+std::vector<EndedHold::Part> read_parts(const Uuid& organization_id, Datum budget_ids,
+                                        Datum period_starts, Datum slots) {
+  const std::vector<Uuid> ids = pg::to_uuids(budget_ids);
+  const std::vector<std::int32_t> starts = pg::to_int32s(period_starts);
+  const std::vector<std::int16_t> numbers = pg::to_int16s(slots);
+  std::vector<EndedHold::Part> parts;
+  for (std::size_t i = 0; i < ids.size(); ++i) // holds of 0.1.0 had no slots
+    parts.push_back({{ids[i], organization_id, starts.at(i)},
+                     i < numbers.size() ? numbers[i] : std::int16_t{0}});
+  return parts;
+}
+
 EndedHold read_ended(const pg::Row& row) {
   EndedHold hold;
   hold.hold_id = row.uuid(1);
@@ -159,17 +173,12 @@ EndedHold read_ended(const pg::Row& row) {
   hold.subject.user_id = row.optional_text(5);
   hold.subject.provider = row.optional_text(6);
   hold.call_key = row.optional_text(7);
-  const std::vector<Uuid> budget_ids = pg::to_uuids(row.datum(8));
-  const std::vector<std::int32_t> period_starts = pg::to_int32s(row.datum(9));
-  const std::vector<std::int16_t> slots = pg::to_int16s(row.datum(10));
   hold.subject.organization_id = row.uuid(11);
   hold.subject.api_key_id = row.optional_uuid(12);
   hold.subject.community_id = row.optional_uuid(13);
   hold.subject.tool = row.optional_text(14);
-  for (std::size_t i = 0; i < budget_ids.size(); ++i)
-    hold.parts.push_back(
-        {{budget_ids[i], hold.subject.organization_id, period_starts.at(i)},
-         i < slots.size() ? slots[i] : std::int16_t{0}}); // holds of 0.1.0 had no slots
+  hold.parts = read_parts(hold.subject.organization_id, row.datum(8), row.datum(9), row.datum(10));
+  hold.expires_at = DatumGetTimestampTz(row.datum(15));
   return hold;
 }
 
@@ -187,16 +196,23 @@ Error already_ended(const Uuid& hold_id, const std::string& status) {
       .hint("A hold ends once. Take a new one with holdfast.hold_workflow_cost().");
 }
 
-TimestampTz extend(const Uuid& organization_id, const Uuid& hold_id, TimestampTz until,
-                   TimestampTz now) {
-  const pg::Rows extended = extend_open.run(pg::Parameters()
-                                                .add(organization_id)
-                                                .add(hold_id)
-                                                .add(TimestampTzGetDatum(until))
-                                                .add(TimestampTzGetDatum(now)));
-  if (extended.size() == 1) return until;
-  const std::string status = status_of(organization_id, hold_id);
-  throw already_ended(hold_id, status == "open" ? "expired" : status);
+// Another session may be deciding, under a counter's lock, that this hold has run out. So the clock
+// is asked once all its counters are locked: from then on nobody decides without seeing it
+// extended.
+TimestampTz extend(const Uuid& organization_id, const Uuid& hold_id, TimestampTz until) {
+  const pg::Rows extended = extend_open.run(
+      pg::Parameters().add(organization_id).add(hold_id).add(TimestampTzGetDatum(until)));
+  if (extended.empty()) throw already_ended(hold_id, status_of(organization_id, hold_id));
+  const pg::Row row = extended[0];
+  std::vector<EndedHold::Part> parts =
+      read_parts(organization_id, row.datum(1), row.datum(2), row.datum(3));
+  std::sort(parts.begin(), parts.end(),
+            [](const EndedHold::Part& a, const EndedHold::Part& b) { return a.key < b.key; });
+  for (const EndedHold::Part& part : parts)
+    lock_counter(part.key, part.slot);
+  if (DatumGetTimestampTz(row.datum(4)) <= GetCurrentTimestamp())
+    throw already_ended(hold_id, "expired");
+  return until;
 }
 
 std::int32_t expire_due(std::int32_t most, TimestampTz now) {
@@ -348,7 +364,7 @@ HOLDFAST_FUNCTION(holdfast_extend_hold) {
   const TimestampTz until = arguments.expiry(2, "p_ttl", now);
   organization::require(organization_id);
   pg::Spi spi;
-  return TimestampTzGetDatum(budget::extend(organization_id, hold_id, until, now));
+  return TimestampTzGetDatum(budget::extend(organization_id, hold_id, until));
 }
 
 HOLDFAST_FUNCTION(holdfast_expire_holds) {

@@ -1,6 +1,7 @@
 // Settlements: what was really spent is always recorded, once.
 #include "extension/ledger.hpp"
 
+#include "extension/budget_counter.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/ledger_entry.hpp"
 #include "extension/pg/spi.hpp"
@@ -183,6 +184,22 @@ private:
       moves.insert(moves.end(), item.moves.begin(), item.moves.end());
     }
     moved_ = budget::apply(std::move(moves), now_);
+    uncover_run_out();
+  }
+
+  // A hold may have run out while we waited for its counters, and another session may have given
+  // its amount away: what it was to cover is then overrun. The counters are ours by now.
+  void uncover_run_out() {
+    const TimestampTz now = GetCurrentTimestamp();
+    for (Item& item : items_) {
+      if (!item.is_open() || !item.hold || item.hold->expired || item.hold->expires_at > now)
+        continue;
+      item.hold->expired = true;
+      for (const budget::Move& move : item.moves) {
+        const Usd covered = move.spent - move.uncovered;
+        if (covered > Usd()) budget::add_overrun(move.counter.key, move.slot, covered);
+      }
+    }
   }
 
   // A counter's figures as they were before this batch, then moved on entry by entry.
