@@ -85,6 +85,7 @@ verify_books() {
          GROUP BY organization_id, idempotency_key) g)
       + (SELECT count(*) FROM holdfast.ai_usage_ledger l WHERE NOT EXISTS (SELECT FROM told t WHERE t.key = l.idempotency_key)),
       (SELECT count(*) FROM holdfast.check_invariants())")
+  # shellcheck disable=SC2034 # acknowledged is for the script that sources this
   read -r acknowledged more_lost more_doubled more_broken <<<"$found"
   lost=$((lost + more_lost)) doubled=$((doubled + more_doubled)) broken=$((broken + more_broken))
   if [[ $more_broken -gt 0 ]]; then sql -d "$CRASH_DATABASE" -c 'SELECT * FROM holdfast.check_invariants() LIMIT 20' >&2; fi
