@@ -36,7 +36,7 @@ public:
   HttpCall(const provider::ProviderInfo& info, Transport& transport, const ChatRequest& request,
            const ProviderConfig& config, const TransportLimits& limits,
            std::function<bool()> client_gone)
-      : adapter_(*info.adapter), api_key_(config.api_key),
+      : adapter_(*info.adapter), api_key_(config.api_key), model_(request.model),
         exchange_(begin(info, transport, request, config, limits, std::move(client_gone))) {}
 
   ~HttpCall() override {
@@ -50,6 +50,7 @@ public:
     if (auto* error = std::get_if<ProviderError>(&parsed)) return cleaned(*error);
     ChatAnswer& answer = std::get<ChatAnswer>(parsed);
     if (answer.created == 0) answer.created = started_;
+    if (answer.model.empty()) answer.model = model_;
     return parsed;
   }
 
@@ -71,6 +72,7 @@ public:
     StreamEvent event = std::move(events_.front());
     events_.pop_front();
     if (event.created == 0) event.created = started_;
+    if (event.model.empty()) event.model = model_;
     if (event.error) event.error = cleaned(*event.error);
     return event;
   }
@@ -129,6 +131,8 @@ private:
 
   const provider::Adapter& adapter_;
   std::string api_key_;
+  // Not every provider names the model that answers: it is then the one asked for.
+  std::string model_;
   Exchange exchange_;
   std::unique_ptr<provider::StreamParser> parser_;
   std::deque<StreamEvent> events_;
@@ -222,12 +226,15 @@ void UsageCounter::add(const ChatAnswer& answer) {
 }
 
 Usage UsageCounter::usage() const {
-  if (reported_) return *reported_;
+  if (reported_ && !reported_->estimated) return *reported_;
   constexpr std::int64_t kBytesPerToken = 4;
+  const std::int64_t received =
+      std::min((received_bytes_ + kBytesPerToken - 1) / kBytesPerToken, completion_bound_);
   Usage usage;
   usage.prompt_tokens = prompt_estimate_;
-  usage.completion_tokens =
-      std::min((received_bytes_ + kBytesPerToken - 1) / kBytesPerToken, completion_bound_);
+  // A stream that broke off: the provider's own count lags behind what it has sent.
+  if (reported_) usage = *reported_;
+  usage.completion_tokens = std::max(usage.completion_tokens, received);
   usage.estimated = true;
   return usage;
 }

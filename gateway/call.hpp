@@ -62,7 +62,8 @@ public:
   void add(const ChatAnswer& answer);
 
   // The provider's last count when one came. Else an estimate, marked so: a token for each four
-  // bytes begun, of the prompt and of all text received.
+  // bytes begun, of the prompt and of all text received, or the provider's count of what it had
+  // counted when that is more.
   Usage usage() const;
 
 private:

@@ -59,7 +59,8 @@ struct ChatRequest {
 
 // Tokens of one call, normalized: `prompt_tokens` includes cached reads and writes,
 // `completion_tokens` includes reasoning and all choices. `estimated` when no provider counted
-// them. `reported_cost_usd` is decimal text as the provider wrote it, where it reports a cost.
+// them, or not to the end. `reported_cost_usd` is decimal text as the provider wrote it, where it
+// reports a cost.
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
@@ -68,6 +69,19 @@ struct Usage {
   std::int64_t reasoning_tokens = 0;
   bool estimated = false;
   std::optional<std::string> reported_cost_usd;
+};
+
+// Where an answer, or a part of it, has its facts from: a page (`url`), or a document or tool
+// result of the request (`document_id`). `begin` and `end` bound the part of the content it stands
+// for, in the provider's own count of characters; both are missing when the provider names none.
+// `text` is that part, as far as the provider repeats it.
+struct Citation {
+  std::string url;
+  std::string document_id;
+  std::string title;
+  std::string text;
+  std::optional<std::int64_t> begin;
+  std::optional<std::int64_t> end;
 };
 
 // One answer of the model. `finish_reason` uses OpenAI's words: stop, length, tool_calls,
@@ -79,6 +93,7 @@ struct Choice {
   std::string refusal;
   std::string reasoning;
   std::vector<ToolCall> tool_calls;
+  std::vector<Citation> citations;
   std::string finish_reason;
   nlohmann::json logprobs;
 };
@@ -136,12 +151,14 @@ struct ChatDelta {
   std::string refusal;
   std::string reasoning;
   std::vector<ToolCallPiece> tool_calls;
+  std::vector<Citation> citations;
   std::string finish_reason;
   nlohmann::json logprobs;
 };
 
 // One event of a stream. `done` comes once, last, in a stream that ended as it should; `error`
-// comes once, last, in one that did not. Usage may come more than once: the last one counts.
+// comes once, last, in one that did not. Usage may come more than once: the last one counts. One
+// that is `estimated` counts the prompt, and the completion only as far as it had come.
 struct StreamEvent {
   std::string id;
   std::string model;

@@ -144,8 +144,11 @@ std::string help_text() {
           "A provider is active when its key is in the environment; without any, the sandbox is:\n";
   for (const auto& info : provider::all_providers()) {
     if (info.key_variable.empty()) continue;
-    text += "  " + info.key_variable + "\n      key of " + info.display_name + "; base URL in " +
-            info.base_url_variable + ", default " + info.default_base_url + "\n";
+    const bool needs_url = info.default_base_url.empty();
+    text += "  " + info.key_variable + "\n      key of " + info.display_name +
+            (needs_url ? ", optional; active when " + info.base_url_variable + " is set\n"
+                       : "; base URL in " + info.base_url_variable + ", default " +
+                             info.default_base_url + "\n");
   }
   return text;
 }
@@ -209,21 +212,31 @@ bool is_header_text(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
+// The base URL without slashes at its end, "" when none is set.
+std::string read_base_url(const provider::ProviderInfo& info, const Environment& environment) {
+  std::string base_url = environment(info.base_url_variable).value_or("");
+  while (!base_url.empty() && base_url.back() == '/')
+    base_url.pop_back();
+  return base_url;
+}
+
 std::optional<ConfigExit> read_providers(Config& config, const Environment& environment) {
   for (const auto& info : provider::all_providers()) {
     if (info.key_variable.empty()) continue;
     const auto key = environment(info.key_variable);
-    if (!key) continue;
-    if (!is_header_text(*key)) {
+    const std::string base_url = read_base_url(info, environment);
+    const bool needs_url = info.default_base_url.empty();
+    if (needs_url ? base_url.empty() : !key) {
+      if (!key) continue;
+      return refuse(info.key_variable + " is set, but " + info.base_url_variable + " is not");
+    }
+    if (key && !is_header_text(*key)) {
       return refuse(info.key_variable + " must be printable ASCII without spaces");
     }
-    std::string base_url = environment(info.base_url_variable).value_or("");
-    while (!base_url.empty() && base_url.back() == '/')
-      base_url.pop_back();
     if (!base_url.empty() && !is_http_url(base_url)) {
       return refuse(info.base_url_variable + " must be an http or https URL");
     }
-    config.providers.push_back({info.name, base_url, *key});
+    config.providers.push_back({info.name, base_url, key.value_or("")});
   }
   if (config.providers.empty()) config.providers.push_back({"sandbox", "", ""});
   return std::nullopt;

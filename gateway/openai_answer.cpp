@@ -14,12 +14,29 @@ json text_or_null(const std::string& text) {
   return text.empty() ? json(nullptr) : json(text);
 }
 
+// A page in OpenAI's shape; what is no page in one of the same make.
+json write_annotations(const std::vector<Citation>& citations) {
+  json annotations = json::array();
+  for (const Citation& citation : citations) {
+    const bool page = citation.document_id.empty();
+    json cited = {{"title", citation.title}};
+    cited[page ? "url" : "id"] = page ? citation.url : citation.document_id;
+    if (!page) cited["text"] = citation.text;
+    if (citation.begin) cited["start_index"] = *citation.begin;
+    if (citation.end) cited["end_index"] = *citation.end;
+    const char* type = page ? "url_citation" : "document_citation";
+    annotations.push_back({{"type", type}, {type, std::move(cited)}});
+  }
+  return annotations;
+}
+
 json write_choice(const Choice& choice) {
   json message = {{"role", "assistant"}, {"refusal", text_or_null(choice.refusal)}};
   const bool says_nothing = choice.content.empty();
   const bool does_something = !choice.tool_calls.empty() || !choice.refusal.empty();
   message["content"] = says_nothing && does_something ? json(nullptr) : json(choice.content);
   if (!choice.reasoning.empty()) message["reasoning"] = choice.reasoning;
+  if (!choice.citations.empty()) message["annotations"] = write_annotations(choice.citations);
   for (const ToolCall& call : choice.tool_calls)
     message["tool_calls"].push_back(
         {{"id", call.id},
@@ -44,7 +61,8 @@ json write_tool_call_piece(const ChatDelta::ToolCallPiece& piece) {
 
 bool says_nothing(const ChatDelta& delta) {
   return delta.content.empty() && delta.refusal.empty() && delta.reasoning.empty() &&
-         delta.tool_calls.empty() && delta.finish_reason.empty() && delta.logprobs.is_null();
+         delta.tool_calls.empty() && delta.citations.empty() && delta.finish_reason.empty() &&
+         delta.logprobs.is_null();
 }
 
 json write_delta(const ChatDelta& delta, bool first) {
@@ -56,6 +74,7 @@ json write_delta(const ChatDelta& delta, bool first) {
   if (!delta.content.empty()) written["content"] = delta.content;
   if (!delta.refusal.empty()) written["refusal"] = delta.refusal;
   if (!delta.reasoning.empty()) written["reasoning"] = delta.reasoning;
+  if (!delta.citations.empty()) written["annotations"] = write_annotations(delta.citations);
   for (const ChatDelta::ToolCallPiece& piece : delta.tool_calls)
     written["tool_calls"].push_back(write_tool_call_piece(piece));
   return {{"index", delta.index},

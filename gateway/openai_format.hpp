@@ -86,8 +86,10 @@ private:
 // The member that bounds the completion.
 enum class TokenLimitField { max_tokens, max_completion_tokens };
 
-// The body to send. On streams, stream_options.include_usage is always asked for.
-nlohmann::json write_request(const ChatRequest& request, TokenLimitField limit_field);
+// The body to send. On streams, stream_options.include_usage is always asked for. Of the request's
+// `extra` only what `extras` names is sent; all of it when that is empty.
+nlohmann::json write_request(const ChatRequest& request, TokenLimitField limit_field,
+                             const std::vector<std::string>& extras = {});
 
 // A completion. Nothing when the body is none, or has no choice.
 std::optional<ChatAnswer> parse_answer(const nlohmann::json& body);

@@ -1,3 +1,4 @@
+#include "gateway/json_read.hpp"
 #include "gateway/openai_format.hpp"
 
 #include <algorithm>
@@ -7,36 +8,12 @@ namespace holdfast::openai_format {
 
 namespace {
 
+using json_read::index;
+using json_read::kMaxTokenCount;
+using json_read::member;
+using json_read::text;
+using json_read::whole_number;
 using nlohmann::json;
-
-constexpr std::int64_t kMaxTokenCount = 2000000000;
-constexpr int kMaxIndex = 1000;
-
-// The member of an object; null when there is none.
-const json& member(const json& object, const char* name) {
-  static const json null;
-  if (!object.is_object()) return null;
-  const auto found = object.find(name);
-  return found == object.end() ? null : *found;
-}
-
-std::string text(const json& object, const char* name) {
-  const json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
-
-std::optional<std::int64_t> whole_number(const json& value, std::int64_t max) {
-  if (!value.is_number_integer()) return std::nullopt;
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(max))
-    return std::nullopt;
-  const std::int64_t number = value.get<std::int64_t>();
-  if (number < 0 || number > max) return std::nullopt;
-  return number;
-}
-
-int index_of(const json& object) {
-  return static_cast<int>(whole_number(member(object, "index"), kMaxIndex).value_or(0));
-}
 
 json write_content(const Message& message) {
   const std::vector<ContentPart>& parts = message.parts;
@@ -68,20 +45,72 @@ json write_message(const Message& message) {
   return written;
 }
 
-std::string reasoning_text(const json& message) {
-  std::string reasoning = text(message, "reasoning");
-  return reasoning.empty() ? text(message, "reasoning_content") : reasoning;
+// Text, or a list of pieces of text and of thinking, the latter itself a list.
+void read_content(const json& content, std::string& said, std::string& thought) {
+  if (content.is_string()) {
+    said += content.get<std::string>();
+    return;
+  }
+  if (!content.is_array()) return;
+  for (const json& piece : content) {
+    if (text(piece, "type") == "text") said += text(piece, "text");
+    if (text(piece, "type") != "thinking") continue;
+    thought += text(piece, "thinking");
+    const json& list = member(piece, "thinking");
+    if (!list.is_array()) continue;
+    for (const json& part : list)
+      thought += text(part, "text");
+  }
+}
+
+// OpenAI's words for the end of a choice. An `error` is left for the adapter.
+std::string finish_reason(const json& choice) {
+  const std::string reason = text(choice, "finish_reason");
+  if (reason.empty() || reason == "length" || reason == "tool_calls" ||
+      reason == "content_filter" || reason == "error")
+    return reason;
+  if (reason == "model_length" || reason == "max_tokens") return "length";
+  return reason == "function_call" ? "tool_calls" : "stop";
+}
+
+std::vector<Citation> read_annotations(const json& message) {
+  std::vector<Citation> citations;
+  const json& annotations = member(message, "annotations");
+  if (!annotations.is_array()) return citations;
+  for (const json& annotation : annotations) {
+    const json& page = member(annotation, "url_citation");
+    const json& document = member(annotation, "document_citation");
+    const json& cited = page.is_object() ? page : document;
+    if (!cited.is_object()) continue;
+    Citation citation;
+    citation.url = text(page, "url");
+    citation.document_id = text(document, "id");
+    citation.title = text(cited, "title");
+    citation.text = text(document, "text");
+    citation.begin = whole_number(member(cited, "start_index"), kMaxTokenCount);
+    citation.end = whole_number(member(cited, "end_index"), kMaxTokenCount);
+    citations.push_back(std::move(citation));
+  }
+  return citations;
+}
+
+// What a message and a delta have in common, but for the tool calls.
+template <typename Piece>
+void read_message(const json& choice, const json& message, Piece& parsed) {
+  parsed.index = index(choice);
+  parsed.reasoning = text(message, "reasoning");
+  if (parsed.reasoning.empty()) parsed.reasoning = text(message, "reasoning_content");
+  read_content(member(message, "content"), parsed.content, parsed.reasoning);
+  parsed.refusal = text(message, "refusal");
+  parsed.citations = read_annotations(message);
+  parsed.finish_reason = finish_reason(choice);
+  parsed.logprobs = member(choice, "logprobs");
 }
 
 Choice parse_choice(const json& choice) {
   const json& message = member(choice, "message");
   Choice parsed;
-  parsed.index = index_of(choice);
-  parsed.content = text(message, "content");
-  parsed.refusal = text(message, "refusal");
-  parsed.reasoning = reasoning_text(message);
-  parsed.finish_reason = text(choice, "finish_reason");
-  parsed.logprobs = member(choice, "logprobs");
+  read_message(choice, message, parsed);
   const json& calls = member(message, "tool_calls");
   if (!calls.is_array()) return parsed;
   for (const json& call : calls) {
@@ -95,18 +124,13 @@ Choice parse_choice(const json& choice) {
 ChatDelta parse_delta(const json& choice) {
   const json& delta = member(choice, "delta");
   ChatDelta parsed;
-  parsed.index = index_of(choice);
-  parsed.content = text(delta, "content");
-  parsed.refusal = text(delta, "refusal");
-  parsed.reasoning = reasoning_text(delta);
-  parsed.finish_reason = text(choice, "finish_reason");
-  parsed.logprobs = member(choice, "logprobs");
+  read_message(choice, delta, parsed);
   const json& calls = member(delta, "tool_calls");
   if (!calls.is_array()) return parsed;
   for (const json& call : calls) {
     const json& function = member(call, "function");
     parsed.tool_calls.push_back(
-        {index_of(call), text(call, "id"), text(function, "name"), text(function, "arguments")});
+        {index(call), text(call, "id"), text(function, "name"), text(function, "arguments")});
   }
   return parsed;
 }
@@ -116,16 +140,25 @@ std::int64_t created_of(const json& body) {
   return whole_number(member(body, "created"), kYear9999).value_or(0);
 }
 
-std::int64_t detail_count(const json& usage, const char* details, const char* name,
-                          std::int64_t max) {
-  const json& value = member(member(usage, details), name);
-  return std::min(whole_number(value, kMaxTokenCount).value_or(0), max);
+// Some providers have the count of cached tokens beside the others, under one of two names.
+std::int64_t cached_count(const json& usage) {
+  const json& details = member(usage, "prompt_tokens_details");
+  for (const auto& [object, name] : {std::pair(&details, "cached_tokens"),
+                                     {&usage, "cached_tokens"},
+                                     {&usage, "num_cached_tokens"}})
+    if (const auto count = whole_number(member(*object, name), kMaxTokenCount)) return *count;
+  return 0;
 }
 
 } // namespace
 
-json write_request(const ChatRequest& request, TokenLimitField limit_field) {
-  json body = request.extra.is_object() ? request.extra : json::object();
+json write_request(const ChatRequest& request, TokenLimitField limit_field,
+                   const std::vector<std::string>& extras) {
+  json body = json::object();
+  if (request.extra.is_object())
+    for (const auto& [name, value] : request.extra.items())
+      if (extras.empty() || std::find(extras.begin(), extras.end(), name) != extras.end())
+        body[name] = value;
   body["model"] = request.model;
   body["messages"] = json::array();
   for (const Message& message : request.messages)
@@ -181,9 +214,13 @@ std::optional<Usage> parse_usage(const json& usage) {
   parsed.prompt_tokens = *prompt;
   parsed.completion_tokens = *completion;
   // A part is never more than its whole, or a price made of parts goes wrong.
-  parsed.cached_tokens = detail_count(usage, "prompt_tokens_details", "cached_tokens", *prompt);
-  parsed.reasoning_tokens =
-      detail_count(usage, "completion_tokens_details", "reasoning_tokens", *completion);
+  parsed.cached_tokens = std::min(cached_count(usage), *prompt);
+  parsed.cache_write_tokens =
+      std::min(json_read::token_count(member(usage, "prompt_tokens_details"), "cache_write_tokens"),
+               *prompt - parsed.cached_tokens);
+  parsed.reasoning_tokens = std::min(
+      json_read::token_count(member(usage, "completion_tokens_details"), "reasoning_tokens"),
+      *completion);
   return parsed;
 }
 

@@ -53,6 +53,7 @@ void StreamCollector::add(const StreamEvent& event) {
     whole.content += delta.content;
     whole.refusal += delta.refusal;
     whole.reasoning += delta.reasoning;
+    whole.citations.insert(whole.citations.end(), delta.citations.begin(), delta.citations.end());
     if (!delta.finish_reason.empty()) whole.finish_reason = delta.finish_reason;
     for (const auto& piece : delta.tool_calls)
       add_tool_call_piece(whole, piece);
@@ -71,6 +72,7 @@ StreamEvent as_event(const ChatAnswer& answer) {
     delta.content = choice.content;
     delta.refusal = choice.refusal;
     delta.reasoning = choice.reasoning;
+    delta.citations = choice.citations;
     delta.finish_reason = choice.finish_reason;
     delta.logprobs = choice.logprobs;
     for (std::size_t i = 0; i < choice.tool_calls.size(); ++i) {

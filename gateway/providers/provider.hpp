@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +46,13 @@ public:
   virtual std::vector<StreamEvent> finish() = 0;
 };
 
+// What a request asks for and a provider cannot do. `capability` is snake_case and stays the same
+// for all providers; `param` is the member of OpenAI's request that asks for it.
+struct UnsupportedFeature {
+  std::string capability;
+  std::string param;
+};
+
 // One provider's dialect. Never throws for what a provider sent: that is a ProviderError.
 class Adapter {
 public:
@@ -52,6 +60,10 @@ public:
   Adapter(const Adapter&) = delete;
   Adapter& operator=(const Adapter&) = delete;
   virtual ~Adapter() = default;
+
+  // The first thing this request asks for that the provider cannot do; to be asked before the call.
+  // What is only a hint or a label to the provider is left out of the call instead.
+  virtual std::optional<UnsupportedFeature> unsupported(const ChatRequest& request) const = 0;
 
   // The HTTP request for this call; streaming when `request.stream`.
   virtual HttpRequest chat_request(const ChatRequest& request,

@@ -11,6 +11,8 @@ namespace holdfast::provider {
 
 // What the gateway knows of a provider. The variables are names of environment variables. `adapter`
 // lives as long as the program; it is null for the sandbox, which has no HTTP, key or base URL.
+// Without a default base URL the provider is active when the operator sets one, and its key is
+// optional. Without a default model a request must name one.
 struct ProviderInfo {
   std::string name;
   std::string display_name;

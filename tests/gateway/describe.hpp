@@ -17,6 +17,18 @@ inline void add(std::string& line, const char* name, const std::string& text) {
   if (!text.empty()) line += std::string(" ") + name + "=" + quoted(text);
 }
 
+inline void add(std::string& line, const std::vector<Citation>& citations) {
+  for (const Citation& citation : citations) {
+    line += " cites";
+    add(line, "url", citation.url);
+    add(line, "document", citation.document_id);
+    add(line, "title", citation.title);
+    add(line, "text", citation.text);
+    if (citation.begin) line += " from " + std::to_string(*citation.begin);
+    if (citation.end) line += " to " + std::to_string(*citation.end);
+  }
+}
+
 inline std::string describe(const Usage& usage) {
   std::string line = "usage " + std::to_string(usage.prompt_tokens) + "+" +
                      std::to_string(usage.completion_tokens) + " cached " +
@@ -49,6 +61,7 @@ inline std::string describe(const ChatDelta& delta) {
     add(line, "name", piece.name);
     add(line, "arguments", piece.arguments);
   }
+  add(line, delta.citations);
   add(line, "finish", delta.finish_reason);
   if (!delta.logprobs.is_null()) line += " logprobs=" + dump_json(delta.logprobs);
   return line;
@@ -83,6 +96,7 @@ inline std::string describe(const Choice& choice) {
     add(line, "name", call.name);
     add(line, "arguments", call.arguments);
   }
+  add(line, choice.citations);
   add(line, "finish", choice.finish_reason);
   if (!choice.logprobs.is_null()) line += " logprobs=" + dump_json(choice.logprobs);
   return line;
