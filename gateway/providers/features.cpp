@@ -1,6 +1,7 @@
 #include "gateway/providers/features.hpp"
 
 #include "gateway/json_read.hpp"
+#include "gateway/providers/translate.hpp"
 
 namespace holdfast::provider {
 
@@ -21,7 +22,7 @@ std::optional<UnsupportedFeature> unsupported_image(const ChatRequest& request,
     for (const ContentPart& part : message.parts) {
       if (part.kind != ContentPart::Kind::image_url) continue;
       if (!features.vision) return UnsupportedFeature{"vision", "messages"};
-      if (!features.image_urls && !is_data_url(part.text))
+      if (!features.image_urls && !parse_data_url(part.text))
         return UnsupportedFeature{"image_urls", "messages"};
     }
   return std::nullopt;
@@ -62,10 +63,6 @@ std::optional<UnsupportedFeature> first_unsupported(const ChatRequest& request,
   if (request.temperature && *request.temperature > features.max_temperature)
     return UnsupportedFeature{"temperature", "temperature"};
   return unsupported_extra(request.extra, features);
-}
-
-bool is_data_url(const std::string& url) {
-  return url.rfind("data:", 0) == 0;
 }
 
 } // namespace holdfast::provider

@@ -30,7 +30,4 @@ struct Features {
 std::optional<UnsupportedFeature> first_unsupported(const ChatRequest& request,
                                                     const Features& features);
 
-// True for an image given as a data URL.
-bool is_data_url(const std::string& url);
-
 } // namespace holdfast::provider

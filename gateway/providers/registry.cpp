@@ -1,7 +1,10 @@
 #include "gateway/providers/registry.hpp"
 
+#include "gateway/providers/anthropic.hpp"
+#include "gateway/providers/cohere.hpp"
 #include "gateway/providers/custom.hpp"
 #include "gateway/providers/deepinfra.hpp"
+#include "gateway/providers/gemini.hpp"
 #include "gateway/providers/groq.hpp"
 #include "gateway/providers/mistral.hpp"
 #include "gateway/providers/openai.hpp"
@@ -13,6 +16,9 @@ namespace holdfast::provider {
 
 const std::vector<ProviderInfo>& all_providers() {
   static const OpenAi openai;
+  static const Anthropic anthropic;
+  static const Gemini gemini;
+  static const Cohere cohere;
   static const Groq groq;
   static const Perplexity perplexity;
   static const Mistral mistral;
@@ -29,6 +35,22 @@ const std::vector<ProviderInfo>& all_providers() {
        "gpt-4o-mini",
        {"text", "functions", "vision", "streaming"},
        &openai},
+      {"anthropic",
+       "Anthropic",
+       "ANTHROPIC_API_KEY",
+       "ANTHROPIC_BASE_URL",
+       "https://api.anthropic.com",
+       "claude-3-5-haiku",
+       {"text", "functions", "vision", "long-context", "streaming"},
+       &anthropic},
+      {"gemini",
+       "Google Gemini",
+       "GEMINI_API_KEY",
+       "GEMINI_BASE_URL",
+       "https://generativelanguage.googleapis.com/v1beta",
+       "gemini-1.5-flash",
+       {"text", "functions", "vision", "ultra-long-context", "streaming"},
+       &gemini},
       {"groq",
        "Groq",
        "GROQ_API_KEY",
@@ -61,6 +83,14 @@ const std::vector<ProviderInfo>& all_providers() {
        "llama-3.1-70b",
        {"text", "functions", "vision", "streaming"},
        &together},
+      {"cohere",
+       "Cohere",
+       "COHERE_API_KEY",
+       "COHERE_BASE_URL",
+       "https://api.cohere.com",
+       "command-r",
+       {"text", "functions", "vision", "citations", "embeddings", "streaming"},
+       &cohere},
       {"openrouter",
        "OpenRouter",
        "OPENROUTER_API_KEY",

@@ -217,7 +217,9 @@ TEST_P(EveryProvider, TakesAnyBody) {
     const auto events =
         parse_in_pieces(adapter, "data: " + body + "\n\ndata: " + body + "\n\n", {3, 9});
     ASSERT_FALSE(events.empty());
-    EXPECT_TRUE(events.back().error.has_value());
+    // Only what marks an end in a provider's own words ends well.
+    EXPECT_TRUE(events.back().error.has_value() ||
+                (events.back().done && body.find("message-end") != std::string::npos));
   }
 }
 
