@@ -4,6 +4,7 @@
 #include "gateway/http_error.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/providers/registry.hpp"
 #include "gateway/token_bound.hpp"
 
 #include <algorithm>
@@ -33,6 +34,45 @@ void check_model_name(const std::string& model) {
                   "model");
 }
 
+// What the provider cannot do of this request. The sandbox takes everything.
+std::optional<provider::UnsupportedFeature> unsupported_by(const std::string& name,
+                                                           const ChatRequest& chat) {
+  const provider::ProviderInfo* info = provider::find_provider(name);
+  if (info == nullptr || info->adapter == nullptr) return std::nullopt;
+  return info->adapter->unsupported(chat);
+}
+
+HttpError unsupported_feature(const provider::UnsupportedFeature& feature,
+                              const std::string& whose) {
+  HttpError error(422, "unsupported_feature",
+                  whose + " cannot do what `" + feature.param + "` asks for (" +
+                      feature.capability + "). Leave it out, or name another provider.",
+                  feature.param);
+  error.details = {{"capability", dump_json(feature.capability)}};
+  return error;
+}
+
+// The providers that may be asked: those that can do all that the request asks for.
+std::vector<std::string> able_providers(const Config& config, const CallOrder& order) {
+  if (order.provider) {
+    if (const auto feature = unsupported_by(*order.provider, order.chat))
+      throw unsupported_feature(*feature, "The provider " + *order.provider);
+  }
+  std::vector<std::string> able;
+  std::optional<provider::UnsupportedFeature> missing;
+  for (const ProviderConfig& provider : config.providers) {
+    auto feature = unsupported_by(provider.name, order.chat);
+    if (!feature) {
+      able.push_back(provider.name);
+    } else if (!missing) {
+      missing = std::move(feature);
+    }
+  }
+  if (able.empty() && missing && !order.provider)
+    throw unsupported_feature(*missing, "No provider with a key in this gateway");
+  return able;
+}
+
 OpenRequest open_request(const Config& config, const CallOrder& order) {
   OpenRequest request;
   request.organization_id = order.controls.key.organization_id;
@@ -41,8 +81,7 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   request.prompt_tokens = prompt_token_bound(order.chat);
   request.completion_tokens = completion_token_bound(order.chat);
   request.provider = order.provider;
-  for (const ProviderConfig& provider : config.providers)
-    request.providers.push_back(provider.name);
+  request.providers = able_providers(config, order);
   request.workflow_id = order.controls.workflow_id;
   request.user_id = order.controls.user_id;
   request.idempotency_key = order.controls.idempotency_key;

@@ -50,7 +50,8 @@ struct StoredAnswer {
 class GovernedCall {
 public:
   // Opens a call. Throws HttpError when there is none to make: bad value, denied (402), in flight
-  // (409), no place for its settlement (503), database away (503).
+  // (409), a feature that the provider lacks (422; without a provider named, those that lack it are
+  // not asked), no place for its settlement (503), database away (503).
   static std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
   open(Services& services, RequestContext& context, CallOrder order);
 
