@@ -246,6 +246,26 @@ TEST(UsageCounterTest, TheProvidersLastCountWins) {
   EXPECT_EQ(describe(counter.usage()), "usage 3+4 cached 1 written 0 reasoning 2");
 }
 
+TEST(UsageCounterTest, ACountThatLagsBehindIsMadeUpFromWhatWasReceived) {
+  const ChatRequest request = request_of(true);
+  UsageCounter counter(request);
+  StreamEvent begun;
+  begun.usage = Usage{};
+  begun.usage->prompt_tokens = 1042;
+  begun.usage->cached_tokens = 1031;
+  begun.usage->completion_tokens = 1;
+  begun.usage->estimated = true;
+  counter.add(begun);
+  EXPECT_EQ(test::describe(counter.usage()),
+            "usage 1042+1 cached 1031 written 0 reasoning 0 estimated");
+  StreamEvent piece;
+  piece.deltas.emplace_back();
+  piece.deltas[0].content = "twelve bytes";
+  counter.add(piece);
+  EXPECT_EQ(test::describe(counter.usage()),
+            "usage 1042+3 cached 1031 written 0 reasoning 0 estimated");
+}
+
 TEST(UsageCounterTest, CountsEveryKindOfTextAndNeverMoreThanTheBound) {
   const ChatRequest request = request_of(true);
   UsageCounter counter(request);

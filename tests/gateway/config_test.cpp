@@ -95,6 +95,21 @@ TEST(ConfigTest, ProviderIsActiveByItsKey) {
   EXPECT_EQ(find_provider_config(one, "nobody"), nullptr);
 }
 
+TEST(ConfigTest, CustomIsActiveByItsBaseUrl) {
+  const Config config = accepted({"--database", "x"}, {{"CUSTOM_BASE_URL", "http://h:8000/v1/"}});
+  ASSERT_EQ(config.providers.size(), 1U);
+  EXPECT_EQ(config.providers[0].name, "custom");
+  EXPECT_EQ(config.providers[0].base_url, "http://h:8000/v1");
+  EXPECT_EQ(config.providers[0].api_key, "");
+  EXPECT_EQ(
+      accepted({"--database", "x"}, {{"CUSTOM_BASE_URL", "http://h"}, {"CUSTOM_API_KEY", "k"}})
+          .providers[0]
+          .api_key,
+      "k");
+  EXPECT_NE(refused({"--database", "x"}, {{"CUSTOM_API_KEY", "k"}}).find("CUSTOM_BASE_URL is not"),
+            std::string::npos);
+}
+
 TEST(ConfigTest, DefaultProviderNeedsItsKey) {
   EXPECT_NE(refused({"--database", "x", "--default-provider", "openai"}).find("without a key"),
             std::string::npos);
