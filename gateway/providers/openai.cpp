@@ -5,6 +5,12 @@
 
 namespace holdfast::provider {
 
+OpenAiCompatible::Dialect OpenAi::dialect() const {
+  Dialect dialect;
+  dialect.always_marks_end = true;
+  return dialect;
+}
+
 openai_format::TokenLimitField OpenAi::token_limit_field(const std::string& model) const {
   constexpr std::array<std::string_view, 4> kReasoningFamilies = {"o1", "o3", "o4", "gpt-5"};
   std::string_view name = model;

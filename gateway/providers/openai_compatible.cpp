@@ -41,7 +41,8 @@ bool same_place(const Citation& a, const Citation& b) {
 class OpenAiCompatible::Stream : public SseStreamParser {
 public:
   explicit Stream(const OpenAiCompatible& adapter)
-      : adapter_(adapter), thinks_in_content_(adapter.dialect().thinks_in_content) {}
+      : adapter_(adapter), thinks_in_content_(adapter.dialect().thinks_in_content),
+        always_marks_end_(adapter.dialect().always_marks_end) {}
 
 protected:
   void take(const json& chunk, std::string_view text) override {
@@ -59,8 +60,9 @@ protected:
   }
 
   bool is_complete() const override {
-    return !finished_.empty() && std::all_of(finished_.begin(), finished_.end(),
-                                             [](const auto& choice) { return choice.second; });
+    return !always_marks_end_ && !finished_.empty() &&
+           std::all_of(finished_.begin(), finished_.end(),
+                       [](const auto& choice) { return choice.second; });
   }
 
   void flush() override {
@@ -126,6 +128,7 @@ private:
 
   const OpenAiCompatible& adapter_;
   bool thinks_in_content_;
+  bool always_marks_end_;
   bool begun_ = false;
   std::map<int, bool> finished_;
   std::map<int, ThinkText> thoughts_;

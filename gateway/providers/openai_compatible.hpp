@@ -33,6 +33,8 @@ protected:
     std::vector<std::string> extras;
     // Asks for usage in streams; false where it comes unasked, and asking may be refused.
     bool stream_options = true;
+    // No stream of it ends well without `[DONE]`. Else one is complete when all its choices are.
+    bool always_marks_end = false;
     // Open models think inside of the content.
     bool thinks_in_content = false;
   };

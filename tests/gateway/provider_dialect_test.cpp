@@ -189,7 +189,7 @@ TEST(ProviderDialect, AStreamWithoutItsMarkIsCompleteWhenAllChoicesAre) {
   const std::string broken =
       "error server 200 code=\"invalid_answer\" message=\"The provider ended the stream before it "
       "was complete.\" maybe_charged";
-  for (const char* provider : {"openai", "groq", "custom", "mistral"}) {
+  for (const char* provider : {"together", "groq", "custom", "mistral"}) {
     EXPECT_EQ(streamed(provider, first), (Lines{R"([0] content="a" finish="stop")", "done"}));
     EXPECT_EQ(streamed(provider, first + other),
               (Lines{R"([0] content="a" finish="stop")", R"([1] content="b")", broken}));
