@@ -90,12 +90,14 @@ TEST(Registry, NamesAreUniqueAndOnlyTheSandboxHasNoAdapter) {
     EXPECT_EQ(info.adapter == nullptr, info.name == "sandbox");
     EXPECT_EQ(info.key_variable.empty(), info.name == "sandbox");
     EXPECT_FALSE(info.display_name.empty());
-    EXPECT_FALSE(info.default_model.empty());
+    EXPECT_EQ(info.default_model.empty(), info.name == "custom");
     if (info.adapter != nullptr) {
-      EXPECT_EQ(info.default_base_url.substr(0, 8), "https://");
+      EXPECT_EQ(info.default_base_url.substr(0, 8), info.name == "custom" ? "" : "https://");
     }
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"openai", "sandbox"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"openai", "anthropic", "gemini", "groq", "perplexity",
+                                             "mistral", "together", "cohere", "openrouter",
+                                             "deepinfra", "custom", "sandbox"}));
   EXPECT_EQ(find_provider("OpenAI"), nullptr);
   EXPECT_EQ(find_provider(""), nullptr);
 }
