@@ -96,7 +96,7 @@ struct Moved {
   Usd overrun;     // by how much the uncovered part passed the limit
 };
 // Moves of the same counter and slot are summed up; applied in ascending order.
-std::vector<Moved> apply(std::vector<Move> moves, TimestampTz now);
+std::vector<Moved> apply(const std::vector<Move>& moves, TimestampTz now);
 
 // Takes back what apply() did, exactly, but for the holds that it released.
 void undo(const std::vector<Moved>& moved);

@@ -193,7 +193,7 @@ Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
   return tightest;
 }
 
-std::vector<Moved> apply(std::vector<Move> moves, TimestampTz now) {
+std::vector<Moved> apply(const std::vector<Move>& moves, TimestampTz now) {
   std::vector<Moved> results;
   std::vector<Move> shared; // one key's moves, by slot
   const auto flush = [&] {

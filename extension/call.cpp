@@ -367,7 +367,7 @@ HOLDFAST_FUNCTION(holdfast_release_call) {
   if (!hold) return BoolGetDatum(false);
   std::vector<budget::Move> moves;
   budget::add_release_moves(*hold, moves);
-  budget::apply(std::move(moves), now);
+  budget::apply(moves, now);
   if (hold->call_key)
     forget_key.run(pg::Parameters().add(organization_id).text(hold->call_key).add(hold_id));
   return BoolGetDatum(true);

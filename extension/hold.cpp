@@ -221,7 +221,7 @@ std::int32_t expire_due(std::int32_t most, TimestampTz now) {
   std::vector<Move> moves;
   for (std::uint64_t i = 0; i < rows.size(); ++i)
     add_release_moves(read_ended(rows[i]), moves);
-  apply(std::move(moves), now);
+  apply(moves, now);
   return static_cast<std::int32_t>(rows.size());
 }
 
@@ -352,7 +352,7 @@ HOLDFAST_FUNCTION(holdfast_release_hold) {
   }
   std::vector<budget::Move> moves;
   budget::add_release_moves(*hold, moves);
-  budget::apply(std::move(moves), now);
+  budget::apply(moves, now);
   return BoolGetDatum(true);
 }
 

@@ -183,7 +183,7 @@ private:
       collect_moves(item);
       moves.insert(moves.end(), item.moves.begin(), item.moves.end());
     }
-    moved_ = budget::apply(std::move(moves), now_);
+    moved_ = budget::apply(moves, now_);
     uncover_run_out();
   }
 

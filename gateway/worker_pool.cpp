@@ -1,5 +1,7 @@
 #include "gateway/worker_pool.hpp"
 
+#include <algorithm>
+
 namespace holdfast::gateway {
 namespace {
 
@@ -14,9 +16,9 @@ WorkerPool::WorkerPool(std::size_t workers, std::size_t queue_length, std::atomi
   serving_.most = queue_length;
   refusing_.most = kMostRefusing;
   for (std::size_t i = 0; i < workers; ++i) {
-    threads_.emplace_back([this] { work(serving_, Lane::serve, true); });
+    threads_.emplace_back([this] { work(serving_, Lane::serve); });
   }
-  threads_.emplace_back([this] { work(refusing_, Lane::refuse, false); });
+  threads_.emplace_back([this] { work(refusing_, Lane::refuse); });
 }
 
 WorkerPool::~WorkerPool() {
@@ -32,7 +34,7 @@ bool WorkerPool::offer(Line& line, std::function<void()>& task) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (line.tasks.size() >= line.most) return false;
     line.tasks.push_back(std::move(task));
-    if (&line == &serving_) ++waiting_;
+    publish(line);
   }
   line.arrived.notify_one();
   return true;
@@ -45,17 +47,28 @@ void WorkerPool::enqueue(std::function<void()> task) {
   current_lane = Lane::serve;
 }
 
-void WorkerPool::work(Line& line, Lane as, bool counted) {
+// A connection that an idle worker is just waking up for does not wait: kept connections would give
+// way to it, and their clients' next requests be lost.
+void WorkerPool::publish(const Line& line) {
+  if (&line != &serving_) return;
+  const std::size_t served = std::min(line.tasks.size(), line.idle);
+  waiting_ = static_cast<int>(line.tasks.size() - served);
+}
+
+void WorkerPool::work(Line& line, Lane as) {
   current_lane = as;
   for (;;) {
     std::function<void()> task;
     {
       std::unique_lock<std::mutex> lock(mutex_);
+      ++line.idle;
+      publish(line);
       line.arrived.wait(lock, [&] { return ending_ || !line.tasks.empty(); });
+      --line.idle;
       if (line.tasks.empty()) return;
       task = std::move(line.tasks.front());
       line.tasks.pop_front();
-      if (counted) --waiting_;
+      publish(line);
     }
     task();
   }

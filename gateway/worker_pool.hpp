@@ -21,7 +21,8 @@ class WorkerPool : public httplib::TaskQueue {
 public:
   enum class Lane { serve, refuse, drop };
 
-  // `waiting` tells others how many connections wait for a worker; it must outlive the pool.
+  // `waiting` tells others how many connections wait though no worker is idle; it must outlive the
+  // pool.
   WorkerPool(std::size_t workers, std::size_t queue_length, std::atomic<int>& waiting);
   ~WorkerPool() override;
   WorkerPool(const WorkerPool&) = delete;
@@ -38,10 +39,12 @@ private:
   struct Line {
     std::deque<std::function<void()>> tasks;
     std::size_t most = 0;
+    std::size_t idle = 0;
     std::condition_variable arrived;
   };
 
-  void work(Line& line, Lane as, bool counted);
+  void work(Line& line, Lane as);
+  void publish(const Line& line);
   bool offer(Line& line, std::function<void()>& task);
 
   std::atomic<int>& waiting_;

@@ -157,7 +157,7 @@ bool KeyedRow::update(const int* columns, const Datum* values, int count) {
     ExecForceStoreHeapTuple(changed, slot_, false);
     slot_->tts_tableOid = RelationGetRelid(table_);
     TM_FailureData failure;
-    LockTupleMode mode;
+    LockTupleMode mode = LockTupleNoKeyExclusive;
 #if PG_VERSION_NUM >= 160000
     TU_UpdateIndexes indexes = TU_None;
 #else

@@ -97,5 +97,5 @@ violations=$(run_sql -c 'SELECT count(*) FROM holdfast.check_invariants()')
 entries=$(run_sql -c 'SELECT count(*) FROM holdfast.ai_usage_ledger')
 echo "$deadlocks deadlocks, $violations violations, $entries entries"
 [[ $status == 0 && $deadlocks == 0 && $violations == 0 && $entries -gt $((clients * calls / 4)) ]]
-[[ $(grep -cE '40P01|deadlock' "$folder/pgbench.log") == 0 ]]
+[[ $(grep -cE '40P01|deadlock detected' "$folder/pgbench.log") == 0 ]]
 grep -q 'number of failed transactions: 0 ' "$folder/pgbench.log"
