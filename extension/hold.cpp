@@ -221,7 +221,7 @@ std::int32_t expire_due(std::int32_t most, TimestampTz now) {
   std::vector<Move> moves;
   for (std::uint64_t i = 0; i < rows.size(); ++i)
     add_release_moves(read_ended(rows[i]), moves);
-  apply(moves, now);
+  budget::apply(moves, now);
   return static_cast<std::int32_t>(rows.size());
 }
 

@@ -101,7 +101,7 @@ HttpError to_http_error(const std::exception_ptr& thrown, const RequestContext& 
   } catch (const HttpError& error) {
     return error;
   } catch (const DatabaseError& error) {
-    const HttpError answer = error_from_database(error);
+    HttpError answer = error_from_database(error);
     if (answer.status >= 500) {
       log_event("database_error", context.request_id + ": " + error.sqlstate + " " + error.what());
     }

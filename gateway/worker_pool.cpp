@@ -22,7 +22,7 @@ WorkerPool::WorkerPool(std::size_t workers, std::size_t queue_length, std::atomi
 }
 
 WorkerPool::~WorkerPool() {
-  shutdown();
+  WorkerPool::shutdown();
 }
 
 WorkerPool::Lane WorkerPool::lane() {
