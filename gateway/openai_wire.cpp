@@ -65,7 +65,7 @@ void read_content(const json& content, std::string& said, std::string& thought) 
 
 // OpenAI's words for the end of a choice. An `error` is left for the adapter.
 std::string finish_reason(const json& choice) {
-  const std::string reason = text(choice, "finish_reason");
+  std::string reason = text(choice, "finish_reason");
   if (reason.empty() || reason == "length" || reason == "tool_calls" ||
       reason == "content_filter" || reason == "error")
     return reason;

@@ -17,7 +17,7 @@ std::optional<std::string> whole_cost(const json& usage, std::string_view text) 
   std::optional<std::string> cost = cost_text(text, {"usage", "cost"});
   const json& own_key = member(usage, "is_byok");
   if (!cost || !own_key.is_boolean() || !own_key.get<bool>()) return cost;
-  const auto upstream = cost_text(text, {"usage", "cost_details", "upstream_inference_cost"});
+  auto upstream = cost_text(text, {"usage", "cost_details", "upstream_inference_cost"});
   if (!upstream || is_zero_cost(*upstream)) return cost;
   if (is_zero_cost(*cost)) return upstream;
   const auto own_part = Usd::parse(*cost);
