@@ -76,7 +76,7 @@ step_unit() {
   local status=0
   ctest --test-dir "$HOLDFAST_BUILD/gateway" -j "$JOBS" --output-on-failure --no-tests=error | tee "$STEP_RESULTS.all" ||
     status=$?
-  perl -ne 'print "ok $1\n" if /Test +#\d+: (\S+) \.+ +Passed/; print "not ok $1\n" if /Test +#\d+: (\S+) \.+\*\*\*/' \
+  perl -ne 'print "ok $1\n" if /Test +#\d+: (.+?) \.* +Passed/; print "not ok $1\n" if /Test +#\d+: (.+?) \.*\*\*\*/' \
     "$STEP_RESULTS.all" >>"$STEP_RESULTS"
   return "$status"
 }
