@@ -9,7 +9,7 @@ make make
 cmake cmake
 ninja-build ninja
 postgresql-$PG_MAJOR /usr/lib/postgresql/$PG_MAJOR/bin/postgres
-postgresql-server-dev-$PG_MAJOR /usr/lib/postgresql/$PG_MAJOR/lib/pgxs/src/makefiles/pgxs.mk
+postgresql-server-dev-$PG_MAJOR /usr/include/postgresql/$PG_MAJOR/server/postgres.h
 libpq-dev /usr/include/postgresql/libpq-fe.h
 libcurl4-openssl-dev /usr/include/*/curl/curl.h
 libssl-dev /usr/include/openssl/ssl.h
