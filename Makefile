@@ -5,7 +5,9 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" holdfast.contr
 
 OBJS = $(patsubst %.cpp,%.o,$(wildcard extension/*.cpp extension/pg/*.cpp extension/core/*.cpp))
 FRESH_SCRIPT = sql/holdfast--$(EXTVERSION).sql
-UPGRADE_SCRIPTS = $(patsubst sql/upgrades/%,sql/holdfast--%,$(wildcard sql/upgrades/*.sql))
+# From each earlier version straight to this one: the functions are those of now and fit no table in between.
+UPGRADES = $(shell ls sql/upgrades/*.sql | sort -V)
+UPGRADE_SCRIPTS = $(foreach u,$(UPGRADES),sql/holdfast--$(firstword $(subst --, ,$(notdir $u)))--$(EXTVERSION).sql)
 DATA_built = $(FRESH_SCRIPT) $(UPGRADE_SCRIPTS)
 EXTRA_CLEAN = $(OBJS:.o=.d)
 
@@ -35,10 +37,12 @@ $(FRESH_SCRIPT): $(SQL_FILES) sql/order holdfast.control
 	printf '%s\n' '\echo Use "CREATE EXTENSION holdfast" to load this file. \quit' > $@
 	cat $(SQL_FILES) >> $@
 
-# An upgrade changes the tables by its own script, and replays what they say about themselves and all functions.
-sql/holdfast--%.sql: sql/upgrades/%.sql $(TABLE_FILES) $(FUNCTION_FILES) sql/order
+# An upgrade changes the tables by every script from its version on, where `-- include FILE` stands for sql/FILE, and
+# replays what the tables say about themselves and all functions.
+sql/holdfast--%--$(EXTVERSION).sql: $(UPGRADES) $(TABLE_FILES) $(FUNCTION_FILES) sql/order holdfast.control
 	printf '%s\n' '\echo Use "ALTER EXTENSION holdfast UPDATE" to load this file. \quit' > $@
-	cat $< >> $@
+	printf '%s\n' $(UPGRADES) | sed -n '/\/$*--/,$$p' | xargs cat | \
+	  awk '/^-- include /{ while ((getline line < ("sql/" $$3)) > 0) print line; next } { print }' >> $@
 	sed -n -e '/^COMMENT ON/{:more' -e '/;$$/!{N;b more' -e '}' -e 'p}' $(TABLE_FILES) >> $@
 	sed -E 's/^CREATE (FUNCTION|VIEW|TRIGGER)/CREATE OR REPLACE \1/' $(FUNCTION_FILES) >> $@
 

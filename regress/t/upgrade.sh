@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# From 0.1.0 with data to the present version: the catalog becomes that of a fresh installation, the rows stay, the books
-# are right, and what was begun before the upgrade ends after it.
+# From every earlier version with data to the present one: the catalog becomes that of a fresh installation, the rows
+# stay, the books are right, and what was begun before the upgrade ends after it.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-first=0.1.0
 fresh=holdfast_fresh upgraded=holdfast_upgraded
 folder=$(mktemp -d "${TMPDIR:-/tmp}/upgrade.XXXXXX")
 run_sql() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
@@ -14,37 +13,48 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# The frozen script joins the others where the server looks for them.
+# The frozen scripts join the others where the server looks for them.
 control=$(find "${HOLDFAST_STAGE:?}" -name holdfast.control | head -1)
 cp "$root"/regress/upgrade/holdfast--*.sql "$(dirname "$control")"
 chmod go+r "$(dirname "$control")"/holdfast--*.sql
 
+# make_database NAME [VERSION]
+make_database() {
+  run_sql -d postgres -c "DROP DATABASE IF EXISTS $1" -c "CREATE DATABASE $1"
+  run_sql -d "$1" -c "CREATE EXTENSION holdfast ${2:+VERSION '$2'}"
+}
+
+# upgrade_from VERSION: leaves the upgraded database; every column of every table is compared, before and after.
+upgrade_from() {
+  local columns
+  make_database $upgraded "$1"
+  run_sql -d $upgraded -f "$root/regress/upgrade/data_$1.sql" >/dev/null
+  columns=$(run_sql -d $upgraded -c "SELECT format('SELECT %L, count(*), md5(string_agg(t::text, '','' ORDER BY t::text)) FROM (SELECT %s FROM %s%s) t;',
+      c.oid::regclass, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), c.oid::regclass,
+      CASE WHEN c.relname = 'budget_counters' THEN ' WHERE spent <> 0 OR held <> 0' ELSE '' END)
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') GROUP BY c.oid, c.relname ORDER BY c.relname")
+  run_sql -d $upgraded -c "$columns" >"$folder/before" || true
+  if grep -q '|0|' "$folder/before"; then echo "a table of $1 has no data to keep:" && cat "$folder/before" && exit 1; fi
+  run_sql -d $upgraded -c 'ALTER EXTENSION holdfast UPDATE'
+  run_sql -d $upgraded -c "$columns" >"$folder/after"
+  diff "$folder/before" "$folder/after" || { echo "the rows of $1 have changed" && exit 1; }
+  run_sql -d $upgraded -f "$root/regress/upgrade/catalog.sql" >"$folder/upgraded"
+  diff "$folder/fresh" "$folder/upgraded" || { echo "the catalog upgraded from $1 (>) differs from a fresh one (<)" && exit 1; }
+  [[ $(run_sql -d $upgraded -c 'SELECT count(*) FROM holdfast.check_invariants()') == 0 ]]
+  echo "from $1: $(wc -l <"$folder/fresh") facts of the catalog are equal, $(wc -l <"$folder/before") tables kept their rows"
+}
+
 export PGOPTIONS='-c client_min_messages=warning'
-for database in $fresh $upgraded; do
-  run_sql -d postgres -c "DROP DATABASE IF EXISTS $database" -c "CREATE DATABASE $database"
-done
-run_sql -d $fresh -c 'CREATE EXTENSION holdfast'
-run_sql -d $upgraded -c "CREATE EXTENSION holdfast VERSION '$first'"
-run_sql -d $upgraded -f "$root/regress/upgrade/data_0.1.0.sql" >/dev/null
-
-# Every column of 0.1.0 of every table, before and after.
-columns=$(run_sql -d $upgraded -c "SELECT format('SELECT %L, count(*), md5(string_agg(t::text, '','' ORDER BY t::text)) FROM (SELECT %s FROM %s%s) t;',
-    c.oid::regclass, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), c.oid::regclass,
-    CASE WHEN c.relname = 'budget_counters' THEN ' WHERE spent <> 0 OR held <> 0' ELSE '' END)
-  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-  WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p') GROUP BY c.oid, c.relname ORDER BY c.relname")
-run_sql -d $upgraded -c "$columns" >"$folder/before" || true
-if grep -q '|0|' "$folder/before"; then echo 'a table of 0.1.0 has no data to keep:' && cat "$folder/before" && exit 1; fi
-run_sql -d $upgraded -c 'ALTER EXTENSION holdfast UPDATE'
-run_sql -d $upgraded -c "$columns" >"$folder/after"
-diff "$folder/before" "$folder/after" || { echo 'the rows of 0.1.0 have changed' && exit 1; }
-
+make_database $fresh
 run_sql -d $fresh -f "$root/regress/upgrade/catalog.sql" >"$folder/fresh"
-run_sql -d $upgraded -f "$root/regress/upgrade/catalog.sql" >"$folder/upgraded"
 [[ $(wc -l <"$folder/fresh") -gt 300 ]]
-diff "$folder/fresh" "$folder/upgraded" || { echo 'the upgraded catalog (>) differs from a fresh one (<)' && exit 1; }
+for frozen in $(ls "$root"/regress/upgrade/holdfast--*.sql | sort -rV); do
+  frozen=${frozen##*--}
+  upgrade_from "${frozen%.sql}"
+done
 
-[[ $(run_sql -d $upgraded -c 'SELECT count(*) FROM holdfast.check_invariants()') == 0 ]]
+# The last was from 0.1.0.
 [[ $(run_sql -d $upgraded -c 'SELECT count(DISTINCT seq) = count(*) AND min(seq) = 1 FROM holdfast.ai_usage_ledger') == t ]]
 
 # A hold of 0.1.0 is settled, a key of 0.1.0 is known, one that ran out is swept, its month still has its limit.
@@ -70,4 +80,3 @@ t
 0.95
 0
 EOF
-echo "$(wc -l <"$folder/fresh") facts of the catalog are equal, $(wc -l <"$folder/before") tables kept their rows"
