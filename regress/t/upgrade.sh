@@ -21,7 +21,7 @@ chmod go+r "$(dirname "$control")"/holdfast--*.sql
 # make_database NAME [VERSION]
 make_database() {
   run_sql -d postgres -c "DROP DATABASE IF EXISTS $1" -c "CREATE DATABASE $1"
-  run_sql -d "$1" -c "CREATE EXTENSION holdfast ${2:+VERSION '$2'}"
+  run_sql -d "$1" -c "CREATE EXTENSION holdfast${2:+ VERSION \"$2\"}"
 }
 
 # upgrade_from VERSION: leaves the upgraded database; every column of every table is compared, before and after.
@@ -49,10 +49,8 @@ export PGOPTIONS='-c client_min_messages=warning'
 make_database $fresh
 run_sql -d $fresh -f "$root/regress/upgrade/catalog.sql" >"$folder/fresh"
 [[ $(wc -l <"$folder/fresh") -gt 300 ]]
-for frozen in $(ls "$root"/regress/upgrade/holdfast--*.sql | sort -rV); do
-  frozen=${frozen##*--}
-  upgrade_from "${frozen%.sql}"
-done
+versions=$(find "$root/regress/upgrade" -name 'holdfast--*.sql' | sed 's/.*--\(.*\)\.sql$/\1/' | sort -rV)
+for version in $versions; do upgrade_from "$version"; done
 
 # The last was from 0.1.0.
 [[ $(run_sql -d $upgraded -c 'SELECT count(DISTINCT seq) = count(*) AND min(seq) = 1 FROM holdfast.ai_usage_ledger') == t ]]
