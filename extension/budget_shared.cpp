@@ -137,8 +137,10 @@ std::optional<Figures> change_own(const Applicable& counter, std::int16_t slot, 
   return figures;
 }
 
-Usd growth(const Move& move) {
-  return move.spent - move.released;
+// Whether the limit has to be asked: the slot grows, or takes what no hold had reserved, be it that
+// a hold which ran out, and whose room another has by now, gives back as much.
+bool may_pass(const Move& move) {
+  return move.spent > move.released || move.uncovered > Usd();
 }
 
 // Settles on all slots at once: what no hold covered is overrun only as far as the whole passes
@@ -203,13 +205,12 @@ Reservation reserve_shared(const Applicable& counter, Usd amount, TimestampTz no
 }
 
 std::vector<Moved> apply_shared(const std::vector<Move>& moves, TimestampTz) {
-  const bool grows = std::any_of(moves.begin(), moves.end(),
-                                 [](const Move& move) { return growth(move) > Usd(); });
+  const bool asks = std::any_of(moves.begin(), moves.end(), may_pass);
   const Applicable& counter = moves.front().counter;
-  if (!grows || !month_is_limited(counter.key.organization_id)) {
+  if (!asks || !month_is_limited(counter.key.organization_id)) {
     std::vector<Moved> results;
     for (Move move : moves) {
-      move.uncovered = Usd(); // a slot's share is no limit, and the whole does not grow
+      move.uncovered = Usd(); // a slot's share is no limit, and the whole passes none
       results.push_back(move_row(move));
     }
     return results;

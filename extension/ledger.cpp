@@ -201,58 +201,29 @@ private:
     }
   }
 
-  // A counter's figures as they were before this batch, then moved on entry by entry.
-  struct Running {
-    std::optional<Usd> limit;
-    Usd spent;
-    Usd held;
-  };
-  using Rows = std::map<std::pair<budget::CounterKey, std::int16_t>, Running>;
-
-  Rows figures_before() const {
-    Rows rows;
+  // What each workflow had spent before this batch.
+  std::map<Uuid, Usd> totals_before() const {
+    std::map<Uuid, Usd> totals;
     for (const budget::Moved& done : moved_) {
-      const budget::Figures& after = done.figures;
-      rows[{done.move.counter.key, done.move.slot}] = {after.limit, after.spent - done.move.spent,
-                                                       after.held + done.move.released};
+      const budget::CounterKey& key = done.move.counter.key;
+      if (key.period_start == INT32_MIN)
+        totals[key.budget_id] = done.figures.spent - done.move.spent;
     }
-    return rows;
-  }
-
-  // Names the entry's overrun: what no hold covered, or without a hold what passed a limit.
-  static void advance(Item& item, Rows& rows) {
-    const Charge& charge = *item.charge;
-    for (const budget::Move& move : item.moves) {
-      Running& figures = rows[{move.counter.key, move.slot}];
-      figures.spent += move.spent;
-      figures.held -= move.released;
-      if (charge.subject.workflow_id == move.counter.key.budget_id &&
-          move.counter.key.period_start == INT32_MIN)
-        item.entry.total_ai_cost = figures.spent;
-      if (charge.hold_id || !figures.limit || move.counter.key.is_shared()) continue;
-      const Usd above = std::max(Usd(), figures.spent + figures.held - *figures.limit);
-      item.entry.overrun = std::max(item.entry.overrun, std::min(move.uncovered, above));
-    }
-    if (!charge.hold_id) return;
-    const Usd covered = item.hold && !item.hold->expired ? item.hold->amount : Usd();
-    item.entry.overrun = std::max(Usd(), item.entry.cost - covered);
+    return totals;
   }
 
   void append_entries() {
-    Rows rows = figures_before();
-    Usd shared_overrun;
-    for (const budget::Moved& done : moved_) {
-      if (done.move.counter.key.is_shared()) shared_overrun += done.overrun;
-    }
+    std::map<Uuid, Usd> totals = totals_before();
     std::vector<Item*> open;
     for (Item& item : items_) {
       if (!item.is_open()) continue;
-      item.entry.ledger_id =
-          item.charge->idempotency_key ? *item.charge->idempotency_key : pg::new_uuid();
-      advance(item, rows);
+      const Charge& charge = *item.charge;
+      item.entry.ledger_id = charge.idempotency_key ? *charge.idempotency_key : pg::new_uuid();
+      if (charge.subject.workflow_id)
+        item.entry.total_ai_cost = totals[*charge.subject.workflow_id] += item.entry.cost;
       open.push_back(&item);
     }
-    name_shared_overrun(open, shared_overrun);
+    name_overruns(open);
     // In ascending order of the keys, as every session takes them.
     std::sort(open.begin(), open.end(),
               [](const Item* a, const Item* b) { return a->entry.ledger_id < b->entry.ledger_id; });
@@ -262,15 +233,25 @@ private:
     }
   }
 
-  // The shared counter's slots tell only how much the whole batch passed its limit: the last of
-  // its entries did.
-  static void name_shared_overrun(const std::vector<Item*>& items, Usd overrun) {
-    for (auto item = items.rbegin(); item != items.rend() && !overrun.is_zero(); ++item) {
-      for (const budget::Move& move : (*item)->moves) {
-        if (!move.counter.key.is_shared() || (*item)->charge->hold_id) continue;
-        const Usd part = std::min(move.uncovered, overrun);
-        (*item)->entry.overrun = std::max((*item)->entry.overrun, part);
-        overrun -= part;
+  // An entry's overrun is what its hold did not cover. Without a hold it is what passed a limit:
+  // the counters tell how much the whole batch did, and of its entries those that come last have
+  // done it, for what was held had its room before.
+  void name_overruns(const std::vector<Item*>& items) const {
+    std::map<budget::CounterKey, Usd> above;
+    for (const budget::Moved& done : moved_)
+      above[done.move.counter.key] += done.overrun;
+    for (auto at = items.rbegin(); at != items.rend(); ++at) {
+      Item& item = **at;
+      if (item.charge->hold_id) {
+        const Usd covered = item.hold && !item.hold->expired ? item.hold->amount : Usd();
+        item.entry.overrun = std::max(Usd(), item.entry.cost - covered);
+        continue;
+      }
+      for (const budget::Move& move : item.moves) {
+        Usd& left = above[move.counter.key];
+        const Usd part = std::min(move.uncovered, left);
+        item.entry.overrun = std::max(item.entry.overrun, part);
+        left -= part;
       }
     }
   }

@@ -29,7 +29,7 @@ CREATE FUNCTION record_usage_batch(p_organization_id uuid, p_entries jsonb,
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_record_usage_batch';
 COMMENT ON FUNCTION record_usage_batch(uuid, jsonb) IS
-'Settles up to 10,000 calls of one organization in one transaction, one row for each element of p_entries, counted from 1. An element has the parameters of record_usage_and_increment() without p_. What is wrong with one entry is its own row''s sqlstate, error and detail, and stops no other. Raises PT400 when p_entries is no array or too long, PT403.';
+'Settles up to 10,000 calls of one organization in one transaction, one row for each element of p_entries, counted from 1. An element has the parameters of record_usage_and_increment() without p_. What is wrong with one entry is its own row''s sqlstate, error and detail, and stops no other. Holds that the batch ends have had their room: where a limit is passed, overrun is named by the entries without a hold, the last of them first. Raises PT400 when p_entries is no array or too long, PT403.';
 
 CREATE FUNCTION refund_usage(p_ledger_id uuid, p_organization_id uuid, p_amount numeric DEFAULT NULL,
                              p_reason text DEFAULT NULL,

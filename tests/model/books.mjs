@@ -346,7 +346,7 @@ export class Books {
     const low = this.passed(counters, entry.cost, uncovered, (counter) => this.reserved(counter, now));
     const high = this.passed(counters, entry.cost, uncovered, (counter) => this.held(counter));
     return {
-      unheld: named ? null : { low, high, uncovered },
+      unheld: named ? null : { counters, uncovered },
       row: {
         ledger_id: (id) => (entry.key === null ? id !== null : id === entry.key),
         cost: money(entry.cost),
@@ -366,9 +366,16 @@ export class Books {
     };
   }
 
-  monthIsPassed(organization, now) {
-    const counter = this.counter(this.organizationMonth(organization), day(now));
-    return counter.budget.limit !== null && counter.spent + this.held(counter) > counter.budget.limit;
+  // What of a batch's charges without a hold passed a limit. What it held had its room before, so these come last, in
+  // their order: the last of them passes the limit first.
+  overrunsOfBatch(charges, now) {
+    const later = new Map();
+    return [...charges].reverse().map(({ counters, uncovered }) => {
+      const passed = (heldOf) => this.passed(counters, 0n, uncovered, (counter) => heldOf(counter) - (later.get(counter) ?? 0n));
+      const bounds = { low: passed((counter) => this.reserved(counter, now)), high: passed((counter) => this.held(counter)) };
+      for (const counter of counters) later.set(counter, (later.get(counter) ?? 0n) + uncovered);
+      return bounds;
+    }).reverse();
   }
 
   // By how much a charge without a hold passes the tightest of the limits.

@@ -438,13 +438,12 @@ export class Operations {
         throw new Mismatch(`entry ${row.entry}: ${error.message}`);
       }
     });
-    // Where a batch as a whole passes the organization's month, which of its entries did is not said exactly.
-    const passed = this.books.monthIsPassed(organization.id, now);
-    for (const { row, low, high, uncovered } of later) {
+    this.books.overrunsOfBatch(later, now).forEach(({ low, high }, i) => {
+      const { row } = later[i];
       const overrun = usd(row.overrun);
-      const right = passed ? overrun >= 0n && overrun <= uncovered : overrun >= low && overrun <= high;
-      if (!right) throw new Mismatch(`entry ${row.entry}: overrun is ${row.overrun}, expected ${text(low)} to ${text(high)}`);
-    }
+      if (overrun < low || overrun > high)
+        throw new Mismatch(`entry ${row.entry}: overrun is ${row.overrun}, expected ${text(low)} to ${text(high)}`);
+    });
     // A batch is written in the order of its ids, so that two of them never wait for each other.
     const written = this.books.entries.splice(before);
     this.books.entries.push(...written.sort((a, b) => (a.id < b.id ? -1 : 1)));

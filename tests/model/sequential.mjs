@@ -133,7 +133,7 @@ class Run {
     await this.compareCounters();
     await this.compareLedger();
     await this.compareHolds();
-    //TEMP
+    await mustBeClean(this.session);
   }
 }
 
