@@ -4,6 +4,7 @@
 #include "gateway/governed_call.hpp"
 #include "gateway/handler_chat.hpp"
 #include "gateway/handler_generate.hpp"
+#include "gateway/handler_messages.hpp"
 #include "gateway/handler_status.hpp"
 #include "gateway/log.hpp"
 #include "gateway/server.hpp"
@@ -34,7 +35,8 @@ void raise_descriptor_limit() {
 
 std::vector<Route> all_routes(Services& services) {
   std::vector<Route> routes = chat_routes(services);
-  for (auto&& more : {generate_routes(services), status_routes(services)}) {
+  for (auto&& more :
+       {messages_routes(services), generate_routes(services), status_routes(services)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   return routes;

@@ -6,6 +6,7 @@
 #include "gateway/openai_format.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/request_json.hpp"
+#include "gateway/routing_controls.hpp"
 #include "gateway/stream_collector.hpp"
 
 #include <ctime>
@@ -108,16 +109,6 @@ private:
   std::optional<openai_format::ChunkWriter> writer_;
   std::string waiting_;
 };
-
-// `provider/model` names the provider when this gateway may ask it; else the name is the model's.
-void split_model(const Config& config, CallOrder& order) {
-  const std::size_t slash = order.chat.model.find('/');
-  if (slash == std::string::npos || slash + 1 == order.chat.model.size()) return;
-  const std::string prefix = order.chat.model.substr(0, slash);
-  if (!find_provider_config(config, prefix)) return;
-  order.provider = prefix;
-  order.chat.model.erase(0, slash + 1);
-}
 
 void complete_chat(Services& services, RequestContext& context, const httplib::Request& request,
                    const std::string& body, httplib::Response& response) {

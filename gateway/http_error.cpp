@@ -29,6 +29,29 @@ const char* openai_type(int status) {
   }
 }
 
+const char* anthropic_type(int status) {
+  switch (status) {
+  case 401:
+    return "authentication_error";
+  case 402:
+    return "billing_error";
+  case 403:
+    return "permission_error";
+  case 404:
+    return "not_found_error";
+  case 413:
+    return "request_too_large";
+  case 429:
+    return "rate_limit_error";
+  case 503:
+    return "overloaded_error";
+  case 504:
+    return "timeout_error";
+  default:
+    return status >= 500 ? "api_error" : "invalid_request_error";
+  }
+}
+
 const char* default_code(int status) {
   switch (status) {
   case 400:
@@ -130,6 +153,9 @@ ProviderStatus provider_status(ErrorClass error_class) {
 } // namespace
 
 ErrorShape error_shape(std::string_view path) {
+  const std::string_view messages = "/v1/messages";
+  if (path == messages || path.substr(0, messages.size() + 1) == "/v1/messages/")
+    return ErrorShape::anthropic;
   const bool v1 = path == "/v1" || path.substr(0, 4) == "/v1/";
   return v1 ? ErrorShape::openai : ErrorShape::api;
 }
@@ -141,8 +167,21 @@ nlohmann::json openai_error(const HttpError& error) {
           {"code", error.code}};
 }
 
+nlohmann::json anthropic_error(const HttpError& error) {
+  nlohmann::json told = {
+      {"type", anthropic_type(error.status)}, {"message", error.message}, {"code", error.code}};
+  if (!error.param.empty()) told["param"] = error.param;
+  return told;
+}
+
 std::string error_body(const HttpError& error, ErrorShape shape, const std::string& request_id) {
   if (shape == ErrorShape::openai) return ObjectText().add("error", openai_error(error)).text();
+  if (shape == ErrorShape::anthropic)
+    return ObjectText()
+        .add("type", "error")
+        .add("error", anthropic_error(error))
+        .add("request_id", request_id)
+        .text();
   ObjectText body;
   body.add("success", false)
       .add("error", error.message)

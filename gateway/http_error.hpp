@@ -34,17 +34,21 @@ public:
   std::vector<RawMember> details;
 };
 
-enum class ErrorShape { api, openai };
+enum class ErrorShape { api, openai, anthropic };
 
-// /v1 speaks OpenAI's shape, everything else Holdfast's own.
+// /v1/messages speaks Anthropic's shape, the rest of /v1 OpenAI's, everything else Holdfast's own.
 ErrorShape error_shape(std::string_view path);
 
 // The body of an error. /api: {success, error, code, requestId, …details}; /v1: {error: {message,
-// type, param, code}}.
+// type, param, code}}; /v1/messages: {type: "error", error: {type, message, param, code},
+// request_id}.
 std::string error_body(const HttpError& error, ErrorShape shape, const std::string& request_id);
 
 // The object inside of /v1's `error`.
 nlohmann::json openai_error(const HttpError& error);
+
+// The object inside of /v1/messages' `error`.
+nlohmann::json anthropic_error(const HttpError& error);
 
 // A refusal by the database: PTxyz is HTTP status xyz; others tell the caller nothing.
 HttpError error_from_database(const DatabaseError& error);

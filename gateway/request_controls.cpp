@@ -31,11 +31,12 @@ std::string checked_sizing(const std::string& text) {
 
 ApiKey read_key(const httplib::Request& request) {
   const auto authorization = header(request, "Authorization");
-  if (!authorization) {
+  const auto plain = header(request, "X-Api-Key"); // as Anthropic's clients send it
+  if (!authorization && !plain) {
     throw HttpError(401, "missing_api_key",
                     "The request carries no API key. Send it as Authorization: Bearer <key>.");
   }
-  const auto key = parse_authorization(*authorization);
+  const auto key = authorization ? parse_authorization(*authorization) : parse_api_key(*plain);
   if (!key) {
     throw HttpError(401, "invalid_api_key",
                     "The API key does not have the form of one: Authorization: Bearer hf_….");

@@ -19,8 +19,8 @@ struct Controls {
   std::optional<std::string> sizing; // how the hold is sized; the database knows the words
 };
 
-// The key of the request, and that X-Holdfast-Organization, when sent, names its organization.
-// Throws HttpError 401, 400 or 403.
+// The key of the request (Authorization, else X-Api-Key), and that X-Holdfast-Organization, when
+// sent, names its organization. Throws HttpError 401, 400 or 403.
 ApiKey read_key(const httplib::Request& request);
 
 // All the headers' controls. Throws HttpError.

@@ -8,6 +8,7 @@ import { World } from './support/world.mjs';
 const kDocument = JSON.parse(readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8'));
 const kBodies = {
   ChatRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
+  MessageRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
   GenerateRequest: { prompt: 'Hello!', model: 'gpt-4o-mini', maxTokens: 5 },
 };
 const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };

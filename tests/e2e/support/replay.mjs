@@ -42,8 +42,13 @@ export class Replay {
     return replay;
   }
 
+  get origin() {
+    return `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  // Where OpenAI's API would be.
   get baseUrl() {
-    return `http://127.0.0.1:${this.#server.address().port}/v1`;
+    return `${this.origin}/v1`;
   }
 
   // The next request is answered with this recording. Options: status, headers; waits: nothing is sent before

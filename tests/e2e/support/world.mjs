@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { Database } from './database.mjs';
+import { fixture, modelOf, recordingsOf } from './fixtures.mjs';
 import { Gateway, kProviderKey } from './gateway.mjs';
 import { costOf, decimal, usd } from './money.mjs';
 import { Replay } from './replay.mjs';
@@ -15,6 +16,22 @@ const kPrices = {
   'gpt-4': { input: '30.03', output: '60.07' },
   'gpt-3.5-turbo': { input: '0.5', output: '1.5' },
 };
+
+// Where each provider's API lies below its own host; the replay server has one folder for each.
+const kBasePaths = {
+  openai: '/v1',
+  anthropic: '',
+  gemini: '/v1beta',
+  groq: '/openai/v1',
+  perplexity: '',
+  mistral: '/v1',
+  together: '/v1',
+  cohere: '',
+  openrouter: '/api/v1',
+  deepinfra: '/v1/openai',
+};
+export const kProviders = Object.keys(kBasePaths);
+
 const kShippedPrices = { 'gpt-4o-mini': { input: '0.15', output: '0.60' } };
 
 export class World {
@@ -23,16 +40,19 @@ export class World {
   #keys = [];
   #gateways = [];
   #providerKey;
+  #everyProvider;
 
-  // `prices` are further prices, or others, than kPrices. Without a provider's key only the sandbox is active.
-  static async create({ prices = {}, providerKey = kProviderKey } = {}) {
+  // `prices` are further prices, or others, than kPrices. Without a provider's key only the sandbox is active;
+  // `everyProvider` makes all ten active, each below a folder of its name.
+  static async create({ prices = {}, providerKey = kProviderKey, everyProvider = false, flags = [] } = {}) {
     const world = new World();
     world.#providerKey = providerKey;
+    world.#everyProvider = everyProvider;
     world.database = await Database.create();
     world.replay = await Replay.start();
     world.prices = { ...kPrices, ...prices };
     for (const [model, price] of Object.entries(world.prices)) await world.database.price('openai', model, price);
-    world.gateway = await world.startGateway();
+    world.gateway = await world.startGateway({ flags });
     world.organization = await world.newOrganization();
     world.client = world.clientOf(world.organization.key);
     return world;
@@ -43,10 +63,40 @@ export class World {
     const gateway = await Gateway.start({
       database,
       flags,
-      env: { OPENAI_BASE_URL: this.replay.baseUrl, ...(this.#providerKey ? { OPENAI_API_KEY: this.#providerKey } : {}) },
+      env: this.#providerSettings(),
     });
     this.#gateways.push(gateway);
     return gateway;
+  }
+
+  #providerSettings() {
+    if (!this.#providerKey) return { OPENAI_BASE_URL: this.replay.baseUrl };
+    if (!this.#everyProvider) return { OPENAI_BASE_URL: this.replay.baseUrl, OPENAI_API_KEY: this.#providerKey };
+    const settings = {};
+    for (const [name, path] of Object.entries(kBasePaths)) {
+      settings[`${name.toUpperCase()}_API_KEY`] = this.#providerKey;
+      settings[`${name.toUpperCase()}_BASE_URL`] = `${this.replay.origin}/${name}${path}`;
+    }
+    return settings;
+  }
+
+  // One more price, of any provider.
+  async price(provider, model, price) {
+    this.prices[`${provider}/${model}`] = price;
+    await this.database.price(provider, model, price);
+  }
+
+  // One price for every model that the recordings of these providers ask for; OpenAI's and the shipped ones have theirs.
+  async priceRecordings(providers, price) {
+    for (const name of providers.flatMap(recordingsOf)) {
+      const [provider] = name.split('/');
+      const model = modelOf(fixture(name));
+      const priced = model.toLowerCase();
+      if (provider === 'openai' && (priced in kShippedPrices || priced in kPrices)) continue;
+      if (provider === 'perplexity' && priced === 'sonar') this.prices['perplexity/sonar'] = { input: '1', output: '1' };
+      else if (!(`${provider}/${priced}` in this.prices)) await this.price(provider, priced, price);
+      this.prices[`${provider}/${model}`] = this.prices[`${provider}/${priced}`];
+    }
   }
 
   async newOrganization() {
@@ -79,7 +129,8 @@ export class World {
 
   // Writes into the test's own books what the ledger must say. Returns the cost as 1e-18 USD.
   expectEntry({ model, usage, workflow = null, provider = 'openai', estimated = false, organization }) {
-    const cost = costOf(usage, { ...kShippedPrices, ...this.prices }[model]);
+    const prices = { ...kShippedPrices, ...this.prices };
+    const cost = costOf(usage, prices[`${provider}/${model}`] ?? prices[model]);
     this.#expected.push({
       organization: (organization ?? this.organization).id,
       workflow,
@@ -92,6 +143,15 @@ export class World {
       cost: decimal(cost),
     });
     return cost;
+  }
+
+  // The one new entry, of a call whose figures cannot be known beforehand: charged, and to this provider.
+  async takeEntry(provider) {
+    const entries = await this.#newEntries();
+    assert.equal(entries.length, 1, 'new ledger entries');
+    assert.equal(entries[0].provider, provider);
+    assert.ok(entries[0].prompt > 0 && usd(entries[0].cost) > 0n, JSON.stringify(entries[0]));
+    return entries[0];
   }
 
   // The entries that were not there at the last verify().
