@@ -1,7 +1,9 @@
 #include "extension/pg/postgres.hpp"
 
 #include "extension/budget.hpp"
+#include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
+#include "extension/worker.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -12,4 +14,6 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   holdfast::pricing::start();
   holdfast::budget::start();
+  holdfast::worker::start();
+  holdfast::pg::settings_complete();
 }

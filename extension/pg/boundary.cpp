@@ -70,6 +70,24 @@ void clip_to_characters(char* text) {
   pg_unreachable();
 }
 
+// Writes what failed to the server's log; the process goes on.
+void log_failure(const std::string& what, Failure& failure) {
+  if (ErrorData* error = failure.server_error; error != nullptr) {
+    failure.sqlstate = error->sqlerrcode;
+    copy(failure.message, error->message != nullptr ? error->message : "");
+    copy(failure.detail, error->detail != nullptr ? error->detail : "");
+    copy(failure.hint, error->hint != nullptr ? error->hint : "");
+    FreeErrorData(error);
+  }
+  clip_to_characters(failure.message.data());
+  clip_to_characters(failure.detail.data());
+  clip_to_characters(failure.hint.data());
+  ereport(LOG, (errcode(failure.sqlstate),
+                errmsg_internal("%s: %s", what.c_str(), failure.message.data()),
+                failure.detail[0] != '\0' ? errdetail_internal("%s", failure.detail.data()) : 0,
+                failure.hint[0] != '\0' ? errhint("%s", failure.hint.data()) : 0));
+}
+
 } // namespace
 
 ErrorData* take_error() noexcept {
@@ -94,6 +112,45 @@ Datum run(FunctionCallInfo fcinfo, Body body) {
   boundary_context = outer;
   MemoryContextSwitchTo(entry);
   raise(failure);
+}
+
+bool in_transaction(const std::string& what, const std::function<void()>& work) {
+  Failure failure;
+  boundary_context = TopMemoryContext;
+  try {
+    call([] {
+      SetCurrentStatementStartTimestamp();
+      StartTransactionCommand();
+      PushActiveSnapshot(GetTransactionSnapshot());
+    });
+    work();
+    call([] {
+      PopActiveSnapshot();
+      CommitTransactionCommand();
+      static_cast<void>(pgstat_report_stat(true));
+    });
+    return true;
+  } catch (...) {
+    describe_current(failure);
+  }
+  MemoryContextSwitchTo(TopMemoryContext);
+  AbortCurrentTransaction();
+  log_failure(what, failure);
+  return false;
+}
+
+void run_process(bool (*work)(Datum), Datum argument) {
+  Failure failure;
+  bool again = true;
+  boundary_context = TopMemoryContext;
+  try {
+    again = work(argument);
+  } catch (...) {
+    describe_current(failure);
+  }
+  if (failure.sqlstate != 0 || failure.server_error != nullptr)
+    log_failure(MyBgworkerEntry->bgw_name, failure);
+  proc_exit(again ? 1 : 0);
 }
 
 } // namespace holdfast::pg

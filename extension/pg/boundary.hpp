@@ -65,7 +65,26 @@ std::optional<Error> caught(Work work) {
   return std::nullopt;
 }
 
+// For processes without a caller. Runs `work` in a transaction of its own; what it throws ends the
+// transaction and goes to the server's log as "<what>: <message>", and the process lives on: false.
+bool in_transaction(const std::string& what, const std::function<void()>& work);
+
+// Runs the whole of such a process and ends it, with status 0, or 1 when `work` says so or throws:
+// the server starts a requested process again after that.
+[[noreturn]] void run_process(bool (*work)(Datum), Datum argument);
+
 } // namespace holdfast::pg
+
+// Defines the main function of a process; what follows is its body, free to throw. It returns
+// whether the process is to be started again.
+#define HOLDFAST_PROCESS(name)                                                                     \
+  static bool name##_body(Datum argument);                                                         \
+  extern "C" {                                                                                     \
+  PGDLLEXPORT void name(Datum argument) {                                                          \
+    holdfast::pg::run_process(name##_body, argument);                                              \
+  }                                                                                                \
+  }                                                                                                \
+  static bool name##_body(Datum argument)
 
 // Defines the SQL-callable function `name`; what follows is its body, free to throw.
 #define HOLDFAST_FUNCTION(name)                                                                    \

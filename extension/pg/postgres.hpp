@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <functional>
+#include <map>
 #include <new>
 #include <optional>
 #include <random>
@@ -30,6 +32,7 @@ extern "C" {
 #include <access/xact.h>
 #include <catalog/index.h>
 #include <catalog/namespace.h>
+#include <catalog/pg_database.h>
 #include <catalog/pg_type_d.h>
 #include <commands/trigger.h>
 #include <executor/spi.h>
@@ -37,7 +40,15 @@ extern "C" {
 #include <funcapi.h>
 #include <mb/pg_wchar.h>
 #include <miscadmin.h>
+#include <pgstat.h>
+#include <postmaster/bgworker.h>
+#include <postmaster/interrupt.h>
+#include <storage/ipc.h>
+#include <storage/latch.h>
 #include <storage/lock.h>
+#include <storage/lwlock.h>
+#include <storage/shmem.h>
+#include <tcop/tcopprot.h>
 #include <utils/array.h>
 #include <utils/builtins.h>
 #include <utils/date.h>
@@ -52,4 +63,8 @@ extern "C" {
 #include <utils/snapmgr.h>
 #include <utils/timestamp.h>
 #include <utils/uuid.h>
+#include <utils/varlena.h>
+#if PG_VERSION_NUM >= 150000
+#include <utils/wait_event.h>
+#endif
 }

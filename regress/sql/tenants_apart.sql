@@ -38,7 +38,7 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
-      share_out_limit,open_credit_account,lock_organization}'::text[]);
+      share_out_limit,open_credit_account,lock_organization,maintenance_lock}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
@@ -91,7 +91,8 @@ INSERT INTO others VALUES
     ('normalize_model', NULL), ('calculate_cost', NULL), ('list_models', NULL), -- the price list
     ('expire_holds', NULL), -- ends what has run out anyway
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
-    ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL);
+    ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
+    ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT proname FROM calls UNION ALL SELECT proname FROM others);

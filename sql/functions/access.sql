@@ -13,7 +13,8 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
           increment_workflow_cost}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
-          revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice}'::text[]
+          revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
+          maintenance_duties,run_duty,run_maintenance}'::text[]
     )) f(reading, calling, administering)
 $$;
 COMMENT ON FUNCTION profile_functions(text) IS
