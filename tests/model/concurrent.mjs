@@ -9,7 +9,7 @@ import { mustBeClean } from './sequential.mjs';
 import { sum, text, usd } from './usd.mjs';
 
 const kWorkflows = 6;
-const kWatchEvery = 200; // operations
+const kWatchEvery = Number(process.env.MODEL_WATCH_EVERY ?? 200); // operations
 
 // A uuid that every session derives alike.
 function sharedUuid(name) {

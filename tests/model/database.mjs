@@ -19,6 +19,7 @@ const asText = { getTypeParser: () => (value) => value };
 export class Session {
   static async open(database, host = process.env.PGHOST) {
     const session = new Session();
+    session.statements = new Map();
     session.client = new pg.Client({ database, host, port: Number(process.env.PGPORT ?? 5432),
       user: process.env.PGUSER, types: asText });
     // A session that is killed on purpose reports that to whoever waits for its answer.
@@ -31,13 +32,19 @@ export class Session {
     return (await this.client.query({ text: sql, values })).rows;
   }
 
+  // The same, planned once: for what is asked again and again.
+  async queryKept(sql, values = []) {
+    if (!this.statements.has(sql)) this.statements.set(sql, `kept_${this.statements.size}`);
+    return (await this.client.query({ name: this.statements.get(sql), text: sql, values })).rows;
+  }
+
   // The rows of one function; `done` is the server's clock after it. A refusal is an Error with a `code`.
   async call(name, parameters) {
     const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
     const list = given.map(([key], i) => `${key} => $${i + 1}::${kTypes[key] ?? unknown(key)}`).join(', ');
     const extra = name === 'hold_workflow_cost' ? `, ${kMicros(`${name}.expires_at`)} AS expires_micros`
       : name === 'extend_hold' ? `, ${kMicros(name)} AS expires_micros` : '';
-    const rows = await this.query(
+    const rows = await this.queryKept(
       `SELECT ${name}.*${extra}, ${kMicros('clock_timestamp()')} AS done FROM holdfast.${name}(${list})`,
       given.map(([, value]) => value));
     for (const row of rows) {
@@ -48,7 +55,7 @@ export class Session {
   }
 
   async clock() {
-    return BigInt((await this.query(`SELECT ${kMicros('clock_timestamp()')} AS now`))[0].now);
+    return BigInt((await this.queryKept(`SELECT ${kMicros('clock_timestamp()')} AS now`))[0].now);
   }
 
   // What the extension offers here: the parameters of each of its functions.

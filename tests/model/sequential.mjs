@@ -40,7 +40,7 @@ class Run {
       if (guarded) await this.session.query('BEGIN');
       const answer = await this.ask(operation);
       if (guarded && answer.error) await this.session.query('ROLLBACK');
-      answer.done = await this.session.clock();
+      answer.done = answer.rows?.at(-1)?.done ?? await this.session.clock();
       if (!this.runsOut(this.now, answer.done)) {
         if (guarded && !answer.error) await this.session.query('COMMIT');
         return answer;
