@@ -228,7 +228,7 @@ private:
     std::sort(open.begin(), open.end(),
               [](const Item* a, const Item* b) { return a->entry.ledger_id < b->entry.ledger_id; });
     for (Item* item : open) {
-      if (append(*item->charge, item->costs, item->entry, now_)) continue;
+      if (entries_.append(*item->charge, item->costs, item->entry, now_)) continue;
       take_back(*item);
     }
   }
@@ -284,6 +284,7 @@ private:
   TimestampTz now_ = 0;
   std::vector<Item> items_;
   std::vector<budget::Moved> moved_;
+  Entries entries_;
 };
 
 // Only what a caller got wrong is the item's own; an error of the server ends the transaction.

@@ -2,7 +2,8 @@
 #include "extension/ledger_entry.hpp"
 
 #include "extension/core/json_object.hpp"
-#include "extension/pg/spi.hpp"
+#include "extension/pg/append_row.hpp"
+#include "extension/pg/keyed_row.hpp"
 #include "extension/pricing.hpp"
 
 namespace holdfast::ledger {
@@ -17,22 +18,56 @@ pg::Statement find_entry(
     " FROM holdfast.ai_usage_ledger WHERE organization_id = $1 AND id = $2",
     kFindEntryTypes);
 
+constexpr const char* kColumns[] = {"organization_id",
+                                    "id",
+                                    "workflow_id",
+                                    "idempotency_key",
+                                    "hold_id",
+                                    "created_at",
+                                    "price_id",
+                                    "prompt_tokens",
+                                    "completion_tokens",
+                                    "cached_tokens",
+                                    "cache_write_tokens",
+                                    "reasoning_tokens",
+                                    "estimated",
+                                    "kind",
+                                    "provider",
+                                    "model",
+                                    "user_id",
+                                    "cost",
+                                    "list_cost",
+                                    "reported_cost",
+                                    "overrun",
+                                    "total_ai_cost",
+                                    "metadata",
+                                    "api_key_id",
+                                    "community_id",
+                                    "tool",
+                                    "corrects",
+                                    "seq",
+                                    "cache_hit",
+                                    "fallback_used",
+                                    "anomaly_flag"};
+pg::AppendTable entries("holdfast", "ai_usage_ledger", kColumns);
+pg::KeyedTable entries_by_key("holdfast", "ai_usage_ledger", "ai_usage_ledger_pkey");
+
+// For a ledger to which a user has added triggers or columns.
 constexpr Oid kInsertTypes[] = {
-    UUIDOID,    UUIDOID,  UUIDOID, UUIDOID,    UUIDOID,    TIMESTAMPTZOID, INT4OID,
-    INT4OID,    INT4OID,  INT4OID, INT4OID,    INT4OID,    BOOLOID,        TEXTOID,
-    TEXTOID,    TEXTOID,  TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID,     NUMERICOID,
-    NUMERICOID, JSONBOID, UUIDOID, UUIDOID,    TEXTOID,    UUIDOID};
-#define HOLDFAST_INSERT_ENTRY                                                                      \
-  "INSERT INTO holdfast.ai_usage_ledger (organization_id, id, workflow_id, idempotency_key,"       \
-  " hold_id, created_at, price_id, prompt_tokens, completion_tokens, cached_tokens,"               \
-  " cache_write_tokens, reasoning_tokens, estimated, kind, provider, model, user_id, cost,"        \
-  " list_cost, reported_cost, overrun, total_ai_cost, metadata, api_key_id, community_id, tool,"   \
-  " corrects)"                                                                                     \
-  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::holdfast.ledger_kind,"    \
-  " $15, $16, $17, $18, $19, $20, $21, $22, coalesce($23, '{}'), $24, $25, $26, $27)"
-pg::Statement insert_fresh(HOLDFAST_INSERT_ENTRY, kInsertTypes);
-pg::Statement insert_keyed(HOLDFAST_INSERT_ENTRY " ON CONFLICT DO NOTHING", kInsertTypes);
-#undef HOLDFAST_INSERT_ENTRY
+    UUIDOID, UUIDOID,    UUIDOID,    UUIDOID,    UUIDOID,    TIMESTAMPTZOID, INT4OID,  INT4OID,
+    INT4OID, INT4OID,    INT4OID,    INT4OID,    BOOLOID,    TEXTOID,        TEXTOID,  TEXTOID,
+    TEXTOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID,     JSONBOID, UUIDOID,
+    UUIDOID, TEXTOID,    UUIDOID,    INT8OID,    BOOLOID,    BOOLOID,        BOOLOID};
+pg::Statement insert_entry(
+    "INSERT INTO holdfast.ai_usage_ledger (organization_id, id, workflow_id, idempotency_key,"
+    " hold_id, created_at, price_id, prompt_tokens, completion_tokens, cached_tokens,"
+    " cache_write_tokens, reasoning_tokens, estimated, kind, provider, model, user_id, cost,"
+    " list_cost, reported_cost, overrun, total_ai_cost, metadata, api_key_id, community_id, tool,"
+    " corrects, seq, cache_hit, fallback_used, anomaly_flag)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::holdfast.ledger_kind,"
+    " $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
+    " ON CONFLICT DO NOTHING",
+    kInsertTypes);
 
 // The figures that a repeat has to share with the first.
 struct Figures {
@@ -72,11 +107,56 @@ void check_same_figures(const Charge& repeat, const Figures& first) {
       .hint("Repeat a settlement with the figures of the first, or use a new key.");
 }
 
+// Most keys are new: the executor is asked only about those that are not.
+bool is_recorded(const Charge& charge) {
+  const Datum key[] = {pg::from_uuid(charge.subject.organization_id),
+                       pg::from_uuid(*charge.idempotency_key)};
+  pg::KeyedRow row(entries_by_key, AccessShareLock);
+  return row.fetch(key, 2);
+}
+
 void add_count(pg::Parameters& parameters, std::int64_t count) { // 0 takes no room as NULL
   if (count == 0)
     parameters.null();
   else
     parameters.add_int32(static_cast<std::int32_t>(count));
+}
+
+pg::Parameters columns_of(const Charge& charge, const Costs& costs, const Entry& entry,
+                          TimestampTz now) {
+  pg::Parameters columns;
+  columns.add(charge.subject.organization_id)
+      .add(entry.ledger_id)
+      .add(charge.subject.workflow_id)
+      .add(charge.idempotency_key)
+      .add(charge.hold_id)
+      .add(TimestampTzGetDatum(now));
+  add_count(columns, costs.price_id.value_or(0));
+  columns.add_int32(static_cast<std::int32_t>(charge.tokens.prompt))
+      .add_int32(static_cast<std::int32_t>(charge.tokens.completion));
+  add_count(columns, charge.tokens.cached);
+  add_count(columns, charge.tokens.cache_write);
+  add_count(columns, charge.tokens.reasoning);
+  columns.add_bool(charge.estimated)
+      .text(charge.kind)
+      .text(costs.provider)
+      .text(charge.model)
+      .text(charge.subject.user_id)
+      .add(entry.cost)
+      .add(costs.list)
+      .add(charge.reported_cost)
+      .add(entry.overrun)
+      .add(entry.total_ai_cost)
+      .add(pg::from_jsonb_text(charge.metadata.value_or("{}")))
+      .add(charge.subject.api_key_id)
+      .add(charge.subject.community_id)
+      .text(charge.subject.tool)
+      .add(charge.corrects)
+      .add_int64(pg::next_number("holdfast", "ledger_seq"))
+      .add_bool(false)
+      .add_bool(false)
+      .add_bool(false);
+  return columns;
 }
 
 } // namespace
@@ -98,7 +178,7 @@ Costs price(const Charge& charge, TimestampTz now) {
 }
 
 std::optional<Entry> find_repeated(const Charge& charge) {
-  if (!charge.idempotency_key) return std::nullopt;
+  if (!charge.idempotency_key || !is_recorded(charge)) return std::nullopt;
   const pg::Rows rows = find_entry.run(
       pg::Parameters().add(charge.subject.organization_id).add(*charge.idempotency_key));
   if (rows.empty()) return std::nullopt;
@@ -125,40 +205,17 @@ void check_same(const Charge& charge, const Charge& first) {
                               first.subject.provider, first.subject.user_id, first.kind});
 }
 
-bool append(const Charge& charge, const Costs& costs, const Entry& entry, TimestampTz now) {
-  pg::Parameters parameters;
-  parameters.add(charge.subject.organization_id)
-      .add(entry.ledger_id)
-      .add(charge.subject.workflow_id)
-      .add(charge.idempotency_key)
-      .add(charge.hold_id)
-      .add(TimestampTzGetDatum(now));
-  add_count(parameters, costs.price_id.value_or(0));
-  parameters.add_int32(static_cast<std::int32_t>(charge.tokens.prompt))
-      .add_int32(static_cast<std::int32_t>(charge.tokens.completion));
-  add_count(parameters, charge.tokens.cached);
-  add_count(parameters, charge.tokens.cache_write);
-  add_count(parameters, charge.tokens.reasoning);
-  parameters.add_bool(charge.estimated)
-      .text(charge.kind)
-      .text(costs.provider)
-      .text(charge.model)
-      .text(charge.subject.user_id)
-      .add(entry.cost)
-      .add(costs.list)
-      .add(charge.reported_cost)
-      .add(entry.overrun)
-      .add(entry.total_ai_cost);
-  if (charge.metadata)
-    parameters.add(pg::from_jsonb_text(*charge.metadata));
-  else
-    parameters.null();
-  parameters.add(charge.subject.api_key_id)
-      .add(charge.subject.community_id)
-      .text(charge.subject.tool)
-      .add(charge.corrects);
-  pg::Statement& statement = charge.idempotency_key ? insert_keyed : insert_fresh;
-  return statement.run(parameters).size() == 1;
+bool Entries::append(const Charge& charge, const Costs& costs, const Entry& entry,
+                     TimestampTz now) {
+  if (!rows_) rows_.emplace(entries);
+  const pg::Parameters columns = columns_of(charge, costs, entry, now);
+  if (rows_->suffices()) return rows_->add(columns, true);
+  return insert_entry.run(columns).size() == 1;
+}
+
+void start() {
+  entries.watch();
+  entries_by_key.watch();
 }
 
 } // namespace holdfast::ledger

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "extension/ledger.hpp"
+#include "extension/pg/append_row.hpp"
 
 // The statements on ledger entries.
 namespace holdfast::ledger {
@@ -23,7 +24,17 @@ std::optional<Entry> find_repeated(const Charge& charge);
 // Throws Error PT409 naming the first figure in which two charges under one key differ.
 void check_same(const Charge& charge, const Charge& first);
 
-// Appends the entry; false when its key is taken.
-bool append(const Charge& charge, const Costs& costs, const Entry& entry, TimestampTz now);
+// The ledger, open for the entries of one call.
+class Entries {
+public:
+  // Appends the entry; false when its key is taken.
+  bool append(const Charge& charge, const Costs& costs, const Entry& entry, TimestampTz now);
+
+private:
+  std::optional<pg::AppendedRows> rows_;
+};
+
+// Has to be called at load time.
+void start();
 
 } // namespace holdfast::ledger

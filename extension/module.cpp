@@ -1,6 +1,7 @@
 #include "extension/pg/postgres.hpp"
 
 #include "extension/budget.hpp"
+#include "extension/ledger_entry.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
 #include "extension/worker.hpp"
@@ -14,6 +15,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   holdfast::pricing::start();
   holdfast::budget::start();
+  holdfast::ledger::start();
   holdfast::worker::start();
   holdfast::pg::settings_complete();
 }

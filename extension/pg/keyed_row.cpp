@@ -24,9 +24,11 @@ IndexScanDesc begin_scan(Relation table, Relation index, Snapshot snapshot, int 
 #endif
 }
 
-void raise_serialization_failure() {
-  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-                  errmsg("could not serialize access due to concurrent update")));
+// The table's fillfactor leaves room for many versions of a row. The server would clear a page of
+// its dead versions as soon as that room is touched, at nearly every look; once it is used up is
+// soon enough. (Read without a lock, as a hint, as the server does.)
+bool is_nearly_full(Page page) {
+  return PageIsFull(page) || PageGetHeapFreeSpace(page) < BLCKSZ / 10;
 }
 
 // A version that found no room on its page needs entries of its own in every index.
@@ -64,6 +66,10 @@ void KeyedTable::forget_if(Oid relation) {
 void KeyedTable::look_up() {
   if (OidIsValid(table_)) return;
   const Oid found = relation_id(schema_, table_name_);
+  const Relation table = table_open(found, AccessShareLock);
+  const bool is_heap = table->rd_tableam == GetHeapamTableAmRoutine();
+  table_close(table, AccessShareLock);
+  if (!is_heap) elog(ERROR, "relation %s.%s is not stored as a heap", schema_, table_name_);
   index_ = relation_id(schema_, index_name_);
   const Relation index = index_open(index_, AccessShareLock);
   for (int i = 0; i < index->rd_index->indnkeyatts && i < kMostKeys; ++i) {
@@ -96,6 +102,22 @@ void KeyedRow::keep(TupleTableSlot* slot) {
   tid_ = slot->tts_tid;
 }
 
+// Reads the version that the snapshot sees in the chain that begins at `root`.
+bool KeyedRow::read_chain(ItemPointerData root, Snapshot snapshot, bool* all_dead) {
+  const Buffer buffer = ReadBuffer(table_, ItemPointerGetBlockNumber(&root));
+  if (is_nearly_full(BufferGetPage(buffer))) heap_page_prune_opt(table_, buffer);
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  HeapTupleData tuple{};
+  const bool found =
+      heap_hot_search_buffer(&root, table_, buffer, snapshot, &tuple, all_dead, true);
+  if (found) {
+    tuple_ = heap_copytuple(&tuple);
+    tid_ = tuple.t_self;
+  }
+  UnlockReleaseBuffer(buffer);
+  return found;
+}
+
 bool KeyedRow::scan(const Datum* key, int count, Snapshot snapshot) {
   ScanKeyData keys[KeyedTable::kMostKeys];
   for (int i = 0; i < count; ++i)
@@ -103,9 +125,12 @@ bool KeyedRow::scan(const Datum* key, int count, Snapshot snapshot) {
                 keyed_.equal_[static_cast<std::size_t>(i)], key[i]);
   const IndexScanDesc scan = begin_scan(table_, index_, snapshot, count);
   index_rescan(scan, keys, count, nullptr, 0);
-  const bool found = index_getnext_slot(scan, ForwardScanDirection, slot_);
-  if (found) keep(slot_);
-  ExecClearTuple(slot_);
+  bool found = false;
+  while (!found) {
+    const ItemPointer root = index_getnext_tid(scan, ForwardScanDirection);
+    if (root == nullptr) break;
+    found = read_chain(*root, snapshot, &scan->kill_prior_tuple);
+  }
   index_endscan(scan);
   return found;
 }

@@ -44,4 +44,9 @@ void on_relation_change(void (*callback)(Datum, Oid), Datum argument) {
   CacheRegisterRelcacheCallback(callback, argument);
 }
 
+void raise_serialization_failure() {
+  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                  errmsg("could not serialize access due to concurrent update")));
+}
+
 } // namespace holdfast::pg

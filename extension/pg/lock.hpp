@@ -20,4 +20,7 @@ void invalidate_trigger_table(FunctionCallInfo fcinfo);
 // Registers a callback for changed tables. It must neither throw nor touch the catalog.
 void on_relation_change(void (*callback)(Datum, Oid), Datum argument = Datum{0});
 
+// Raises 40001, as an UPDATE does under REPEATABLE READ. Only inside call().
+void raise_serialization_failure();
+
 } // namespace holdfast::pg

@@ -34,7 +34,9 @@ extern "C" {
 #include <catalog/namespace.h>
 #include <catalog/pg_database.h>
 #include <catalog/pg_type_d.h>
+#include <commands/sequence.h>
 #include <commands/trigger.h>
+#include <executor/executor.h>
 #include <executor/spi.h>
 #include <fmgr.h>
 #include <funcapi.h>
@@ -43,8 +45,11 @@ extern "C" {
 #include <pgstat.h>
 #include <postmaster/bgworker.h>
 #include <postmaster/interrupt.h>
+#include <storage/bufmgr.h>
+#include <storage/bufpage.h>
 #include <storage/ipc.h>
 #include <storage/latch.h>
+#include <storage/lmgr.h>
 #include <storage/lock.h>
 #include <storage/lwlock.h>
 #include <storage/shmem.h>
