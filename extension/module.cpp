@@ -4,6 +4,7 @@
 #include "extension/ledger_entry.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
+#include "extension/provider_health.hpp"
 #include "extension/worker.hpp"
 
 extern "C" {
@@ -16,6 +17,7 @@ void _PG_init(void) {
   holdfast::pricing::start();
   holdfast::budget::start();
   holdfast::ledger::start();
+  holdfast::provider_health::start();
   holdfast::worker::start();
   holdfast::pg::settings_complete();
 }

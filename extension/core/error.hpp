@@ -55,5 +55,8 @@ inline Error conflict(std::string message) {
 inline Error invalid(std::string message) {
   return {"PT422", std::move(message)};
 }
+inline Error unavailable(std::string message) {
+  return {"PT503", std::move(message)};
+}
 
 } // namespace holdfast

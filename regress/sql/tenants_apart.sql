@@ -92,7 +92,9 @@ INSERT INTO others VALUES
     ('expire_holds', NULL), -- ends what has run out anyway
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
-    ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL);
+    ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
+    ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
+    ('breakers', NULL), ('provider_latencies', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT proname FROM calls UNION ALL SELECT proname FROM others);
