@@ -181,6 +181,22 @@ std::optional<Usd> usual_cost(const Uuid& organization_id, const Price& price) {
   return rows[0].optional_usd(1);
 }
 
+// Lowers the completion to what is left of whichever budget refuses, until all of them grant it.
+budget::HoldResult take_clamped_hold(const Opening& call, const Price& price,
+                                     budget::HoldRequest& request, Opened& opened,
+                                     TimestampTz now) {
+  for (;;) { // ends: the completion becomes smaller each time
+    budget::HoldResult hold = budget::take_hold(request, now, true);
+    if (hold.reservation.granted) return hold;
+    const Usd left = hold.reservation.figures.remaining().value_or(Usd());
+    const std::int64_t fits =
+        completion_within(price, call.prompt_tokens, left, opened.completion_tokens);
+    if (fits <= 0 || fits >= opened.completion_tokens) return budget::take_hold(request, now);
+    opened.completion_tokens = static_cast<std::int32_t>(fits);
+    request.amount = cost_bound(price, call.prompt_tokens, fits);
+  }
+}
+
 // Takes the hold in the size that the caller's policy says.
 budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
                                    budget::HoldRequest& request, Opened& opened, TimestampTz now) {
@@ -189,18 +205,9 @@ budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
   if (call.sizing == "estimate")
     request.amount =
         std::min(worst, usual_cost(call.organization_id, *offer.price).value_or(worst));
-  const bool clamps = call.sizing == "clamp";
-  budget::HoldResult hold = budget::take_hold(request, now, clamps);
-  if (clamps && !hold.reservation.granted) {
-    const Usd left = hold.reservation.figures.remaining().value_or(Usd());
-    const std::int64_t fits =
-        completion_within(*offer.price, call.prompt_tokens, left, call.completion_tokens);
-    if (fits > 0) {
-      opened.completion_tokens = static_cast<std::int32_t>(fits);
-      request.amount = cost_bound(*offer.price, call.prompt_tokens, fits);
-    }
-    hold = budget::take_hold(request, now);
-  }
+  const budget::HoldResult hold = call.sizing == "clamp"
+                                      ? take_clamped_hold(call, *offer.price, request, opened, now)
+                                      : budget::take_hold(request, now);
   opened.estimate = request.amount;
   return hold;
 }

@@ -21,9 +21,13 @@ COMMENT ON VIEW credit_ledger IS
 
 CREATE VIEW credit_balances WITH (security_barrier) AS
     SELECT a.organization_id, a.account, trim_scale((c.limit_usd - c.spent) * 100) AS balance,
-           trim_scale(c.held * 100) AS held
+           trim_scale((c.held - r.run_out) * 100) AS held
     FROM holdfast.credit_accounts a
     JOIN holdfast.budget_counters c ON c.budget_id = a.budget_id AND c.organization_id = a.organization_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(h.amount), 0) AS run_out FROM holdfast.holds h
+        WHERE h.organization_id = a.organization_id AND h.status = 'open' AND h.expires_at <= clock_timestamp()
+          AND a.budget_id = ANY (h.budget_ids)) r
     WHERE a.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW credit_balances IS
 'Credits left of each account, and how many of them are held for calls that run. A balance falls below zero only by what a settlement cost beyond its hold.';
@@ -57,6 +61,7 @@ DECLARE
     id uuid;
     earlier holdfast.credit_grants;
     left_usd numeric;
+    free_usd numeric;
 BEGIN
     IF p_organization_id IS NULL OR p_account IS NULL OR p_account !~ '^(user|community):.' OR octet_length(p_account) > 255 THEN
         RAISE EXCEPTION 'There is no credit account "%".', left(p_account, 60)
@@ -73,21 +78,27 @@ BEGIN
         RAISE EXCEPTION 'Idempotency key % was used before for another grant.', p_idempotency_key USING ERRCODE = 'PT409';
     END IF;
     id := holdfast.open_credit_account(p_organization_id, p_account);
+    -- What has run out and is not swept yet holds nothing.
+    SELECT c.limit_usd - c.spent, c.limit_usd - c.spent - c.held + coalesce((
+        SELECT sum(h.amount) FROM holdfast.holds h
+        WHERE h.organization_id = p_organization_id AND h.status = 'open' AND h.expires_at <= clock_timestamp()
+          AND id = ANY (h.budget_ids)), 0)
+    INTO left_usd, free_usd FROM holdfast.budget_counters c
+    WHERE c.organization_id = p_organization_id AND c.budget_id = id;
     IF earlier.grant_id IS NULL THEN
+        IF p_credits < 0 AND free_usd + p_credits * 0.01 < 0 THEN
+            RAISE EXCEPTION 'Taking back % credits would leave the account below zero.', -p_credits
+                USING ERRCODE = 'PT409', DETAIL = jsonb_build_object('balance', trim_scale(left_usd * 100),
+                                                                     'free', trim_scale(free_usd * 100)),
+                      HINT = 'Take back at most what is neither spent nor held.';
+        END IF;
         INSERT INTO holdfast.credit_grants (organization_id, grant_id, account, credits, reason)
         VALUES (p_organization_id, coalesce(p_idempotency_key, gen_random_uuid()), p_account, p_credits, p_reason);
         UPDATE holdfast.budgets b SET limit_usd = b.limit_usd + p_credits * 0.01, updated_at = now()
         WHERE b.organization_id = p_organization_id AND b.budget_id = id;
         UPDATE holdfast.budget_counters c SET limit_usd = c.limit_usd + p_credits * 0.01
         WHERE c.organization_id = p_organization_id AND c.budget_id = id;
-    END IF;
-    SELECT c.limit_usd - c.spent INTO left_usd FROM holdfast.budget_counters c
-    WHERE c.organization_id = p_organization_id AND c.budget_id = id;
-    IF p_credits < 0 AND earlier.grant_id IS NULL AND left_usd - (SELECT c.held FROM holdfast.budget_counters c
-        WHERE c.organization_id = p_organization_id AND c.budget_id = id) < 0 THEN
-        RAISE EXCEPTION 'Taking back % credits would leave the account below zero.', -p_credits
-            USING ERRCODE = 'PT409', DETAIL = jsonb_build_object('balance', trim_scale((left_usd * 100) - p_credits)),
-                  HINT = 'Take back at most what is neither spent nor held.';
+        left_usd := left_usd + p_credits * 0.01;
     END IF;
     RETURN trim_scale(left_usd * 100);
 END $$;

@@ -7,7 +7,8 @@ import { costOf, Prices } from './prices.mjs';
 import { greater, sum, text, usd } from './usd.mjs';
 
 const kForever = '-infinity';
-const kScopes = ['workflow', 'user', 'api_key', 'community', 'provider', 'tool', 'organization'];
+const kScopes = ['workflow', 'user', 'api_key', 'community', 'provider', 'tool', 'credits', 'organization'];
+const kUsdOfCredit = 100n; // credits a dollar
 const kMaxTokens = 100_000_000;
 
 export const day = (micros) => new Date(Number(micros / 1000n)).toISOString().slice(0, 10);
@@ -33,11 +34,12 @@ export class Books {
   constructor() {
     this.prices = new Prices();
     this.budgets = new Map(); // by organization/scope/subject/period
-    this.counters = new Map(); // by budget id and period start
+    this.counters = new Map(); // by budget and period start
     this.workflows = new Map();
     this.holds = new Map();
     this.entries = [];
     this.entryById = new Map(); // by organization and id
+    this.grants = new Map(); // by organization and key
     this.denials = 0;
   }
 
@@ -62,14 +64,15 @@ export class Books {
   budgetsOf(subject) {
     this.organizationMonth(subject.organization);
     const named = { ...subject, organization: '' };
-    return [...this.budgets.values()].filter((budget) =>
-      budget.organization === subject.organization && (named[budget.scope] ?? null) === budget.subject);
+    const accounts = [subject.user && `user:${subject.user}`, subject.community && `community:${subject.community}`];
+    return [...this.budgets.values()].filter((budget) => budget.organization === subject.organization &&
+      (budget.scope === 'credits' ? accounts.includes(budget.subject) : (named[budget.scope] ?? null) === budget.subject));
   }
 
   counter(budget, date) {
     const start = periodStart(budget.period, date);
-    const key = `${budget.organization}/${budget.id}/${start}`;
-    if (!this.counters.has(key)) this.counters.set(key, { key, budget, start, spent: 0n, holds: new Set() });
+    const key = `${this.budgetKey(budget.organization, budget.scope, budget.subject, budget.period)}/${start}`;
+    if (!this.counters.has(key)) this.counters.set(key, { budget, start, spent: 0n, holds: new Set() });
     return this.counters.get(key);
   }
 
@@ -108,18 +111,20 @@ export class Books {
     return limit === null || lowered < limit ? lowered : limit;
   }
 
-  setBudget({ organization, limit, scope = 'organization', subject = '', period = 'month' }, now) {
+  setBudget({ organization, limit, scope = 'organization', subject = '', period = 'month', advice = {} }, now) {
     if (limit !== null && limit < 0n) return error('PT400');
+    const figures = { limit, soft: advice.soft ?? null, downgradeAt: advice.downgradeAt ?? null,
+      downgradeModel: advice.downgradeModel ?? null };
     if (scope === 'organization' && period === 'month') this.organizationMonth(organization);
     const known = this.budgets.get(this.budgetKey(organization, scope, subject, period));
     return {
       row: { set_budget: known ? known.id : (id) => id !== null },
       apply: (row) => {
         if (known) {
-          known.limit = limit;
+          Object.assign(known, figures);
           return;
         }
-        const budget = this.addBudget({ id: row.set_budget, organization, scope, subject, period, limit });
+        const budget = this.addBudget({ id: row.set_budget, organization, scope, subject, period, ...figures });
         const counter = this.counter(budget, day(now));
         for (const entry of this.entries) {
           if (entry.subject.organization !== organization) continue;
@@ -130,27 +135,65 @@ export class Books {
     };
   }
 
+  statusOf(budget, used) {
+    if (budget.limit !== null && used >= budget.limit) return 'exhausted';
+    if ((budget.downgradeAt ?? null) !== null && used >= budget.downgradeAt) return 'downgrade';
+    return (budget.soft ?? null) !== null && used >= budget.soft ? 'warning' : 'ok';
+  }
+
   // One row a budget that was ever set; the organization's month may be listed without.
   judgeBudgets({ organization }, rows, now) {
-    const byId = new Map(rows.map((row) => [row.budget_id, row]));
+    const name = (row) => `${row.scope}/${row.subject}/${row.period}`;
+    const byName = new Map(rows.map((row) => [name(row), row]));
     for (const budget of this.budgets.values()) {
       if (budget.organization !== organization || (budget.scope === 'workflow' && budget.period === 'none')) continue;
-      const row = byId.get(budget.id);
+      const row = byName.get(name(budget));
       if (!row && budget.id === organization && budget.limit === null) continue;
       const counter = this.counter(budget, day(now));
       const used = counter.spent + this.reserved(counter, now);
-      const status = budget.limit !== null && used >= budget.limit ? 'exhausted' : 'ok';
-      const expected = { scope: budget.scope, subject: budget.subject, period: budget.period, period_start: counter.start,
-        limit_usd: text(budget.limit), spent: text(counter.spent), held: text(this.reserved(counter, now)),
-        remaining: budget.limit === null ? null : text(budget.limit - used), status };
+      const expected = { budget_id: budget.id ?? row?.budget_id, period_start: counter.start,
+        limit_usd: text(budget.limit), soft_limit_usd: text(budget.soft ?? null),
+        downgrade_at_usd: text(budget.downgradeAt ?? null), downgrade_model: budget.downgradeModel ?? null,
+        spent: text(counter.spent), held: text(this.reserved(counter, now)),
+        remaining: budget.limit === null ? null : text(budget.limit - used), status: this.statusOf(budget, used) };
       for (const [column, value] of Object.entries(expected)) {
         const actual = row?.[column] ?? null;
         const same = /^-?[0-9.]+$/.test(actual ?? '') && value !== null ? usd(actual) === usd(value) : actual === value;
         if (!same) throw new Mismatch(`budget ${budget.scope} ${budget.subject}: ${column} is ${actual}, expected ${value}`);
       }
-      byId.delete(budget.id);
+      byName.delete(name(budget));
     }
-    if (byId.size > 0) throw new Mismatch(`get_budgets() shows ${[...byId.keys()]}, which the model does not know`);
+    if (byName.size > 0) throw new Mismatch(`get_budgets() shows ${[...byName.keys()]}, which the model does not know`);
+  }
+
+  // Which of a call's budgets say something about it: those whose threshold is passed for sure, and those where that
+  // depends on holds that have run out and may not have been swept.
+  reached(subject, threshold, now) {
+    const known = this.countersOf(subject, now).filter(({ budget }) => (budget[threshold] ?? null) !== null);
+    return {
+      certain: known.filter((counter) => counter.spent + this.reserved(counter, now) >= counter.budget[threshold]),
+      possible: known.filter((counter) => counter.spent + this.held(counter) >= counter.budget[threshold]),
+    };
+  }
+
+  // Credits: a budget from the first grant on, whose limit is what was granted.
+  grant({ organization, account, credits, key }, now) {
+    const earlier = key === null ? undefined : this.grants.get(`${organization}/${key}`);
+    if (earlier && (earlier.account !== account || earlier.credits !== credits)) return error('PT409');
+    const known = this.budgets.get(this.budgetKey(organization, 'credits', account, 'none'));
+    const counter = known && this.counter(known, day(now));
+    const granted = earlier ? 0n : credits / kUsdOfCredit;
+    const left = (known ? known.limit - counter.spent : 0n) + granted;
+    if (granted < 0n && left - (counter ? this.reserved(counter, now) : 0n) < 0n) return error('PT409');
+    return {
+      row: { grant_credits: money(left * kUsdOfCredit) },
+      apply: () => {
+        const budget = known ?? this.addBudget({ id: null, organization, scope: 'credits', subject: account, period: 'none', limit: 0n });
+        budget.limit += granted;
+        this.counter(budget, day(now));
+        if (key !== null) this.grants.set(`${organization}/${key}`, { account, credits });
+      },
+    };
   }
 
   monthlyCost({ organization }, now) {
@@ -214,7 +257,7 @@ export class Books {
         if (row.expires_micros < now + ttl || row.expires_micros > done + ttl)
           throw new Error(`the hold lives until ${row.expires_at}, which is not its ttl from now`);
         const hold = { id: row.hold_id, organization: subject.organization, workflow: subject.workflow, counters,
-          amount: estimate, status: 'open', expires: row.expires_micros };
+          subject, amount: estimate, status: 'open', expires: row.expires_micros };
         this.holds.set(`${subject.organization}/${hold.id}`, hold);
         for (const counter of counters) counter.holds.add(hold);
         // What has run out by the time of the answer, this hold included, may be left out of them.
@@ -425,7 +468,10 @@ export class Books {
   // What the tables should show -----------------------------------------------------------------------------------
 
   expectedCounters() {
-    return [...this.counters.values()].map((counter) => (
-      { key: counter.key, spent: text(counter.spent), held: text(this.held(counter)), limit: text(counter.budget.limit) }));
+    return [...this.counters.values()].map((counter) => {
+      const { budget, start } = counter;
+      return { key: `${budget.organization}/${budget.id}/${start}`, spent: text(counter.spent), held: text(this.held(counter)),
+        limit: text(budget.limit) };
+    });
   }
 }

@@ -9,7 +9,9 @@ const kTypes = {
   p_cached_tokens: 'integer', p_cache_write_tokens: 'integer', p_reasoning_tokens: 'integer', p_cost: 'numeric',
   p_metadata: 'jsonb', p_amount: 'numeric', p_most: 'integer', p_limit_usd: 'numeric', p_scope: 'text',
   p_subject: 'text', p_period: 'text', p_entries: 'jsonb', p_ledger_id: 'uuid', p_reason: 'text', p_account: 'text',
-  p_credits: 'numeric', p_graph: 'text', p_workflow_data: 'jsonb', p_cost_limit: 'numeric',
+  p_credits: 'numeric', p_key_hash: 'bytea', p_providers: 'text[]', p_fingerprint: 'bytea', p_sizing: 'text',
+  p_estimated: 'boolean', p_reported_cost: 'numeric', p_answer_status: 'integer', p_answer: 'text', p_name: 'text',
+  p_soft_limit_usd: 'numeric', p_downgrade_at_usd: 'numeric', p_downgrade_model: 'text', p_role: 'text', p_graph: 'text', p_workflow_data: 'jsonb', p_cost_limit: 'numeric',
 };
 const kMicros = (column) => `(extract(epoch FROM ${column}) * 1000000)::bigint::text`;
 
@@ -41,8 +43,10 @@ export class Session {
   // The rows of one function; `done` is the server's clock after it. A refusal is an Error with a `code`.
   async call(name, parameters) {
     const given = Object.entries(parameters).filter(([, value]) => value !== undefined);
-    const list = given.map(([key], i) => `${key} => $${i + 1}::${kTypes[key] ?? unknown(key)}`).join(', ');
-    const extra = name === 'hold_workflow_cost' ? `, ${kMicros(`${name}.expires_at`)} AS expires_micros`
+    // The key of a governed call is the client's own text.
+    const type = (key) => (name === 'open_call' && key === 'p_idempotency_key' ? 'text' : kTypes[key] ?? unknown(key));
+    const list = given.map(([key], i) => `${key} => $${i + 1}::${type(key)}`).join(', ');
+    const extra = ['hold_workflow_cost', 'open_call'].includes(name) ? `, ${kMicros(`${name}.expires_at`)} AS expires_micros`
       : name === 'extend_hold' ? `, ${kMicros(name)} AS expires_micros` : '';
     const rows = await this.queryKept(
       `SELECT ${name}.*${extra}, ${kMicros('clock_timestamp()')} AS done FROM holdfast.${name}(${list})`,

@@ -1,5 +1,6 @@
 // Random operations: what is asked of the extension (`name`, `parameters`) and of the model (`predict`).
 
+import { CallOperations } from './call_operations.mjs';
 import { judge, Mismatch } from './judge.mjs';
 import { text, usd } from './usd.mjs';
 
@@ -8,6 +9,7 @@ const kWeights = {
   createWorkflow: 4, workflowLimit: 2, organizationLimit: 4, subjectLimit: 4, price: 2, calculate: 3, check: 4, hold: 24,
   holdAgain: 3, settleHeld: 18, settle: 9, settleAgain: 5, settleOtherwise: 3, settleEnded: 2, release: 5, extend: 4,
   expire: 3, adjust: 4, monthly: 2, budgets: 2, refund: 4, batch: 4, wrong: 4,
+  grant: 4, openCall: 14, openAgain: 4, settleCall: 12, releaseCall: 3,
 };
 // Names that mean the same model.
 const kVariants = [(m) => m, (m) => m.toUpperCase(), (m) => `${m}-latest`, (m) => `${m}:free`, (m) => `${m}-2024-07-18`,
@@ -22,14 +24,18 @@ export class Operations {
     if (!offered.has('get_budgets')) this.weights.budgets = 0;
     if (!offered.has('refund_usage')) this.weights.refund = 0;
     if (!offered.has('record_usage_batch')) this.weights.batch = 0;
+    for (const [name, needed] of [['grant', 'grant_credits'], ['openCall', 'open_call'], ['openAgain', 'open_call'],
+      ['settleCall', 'settle_call'], ['releaseCall', 'release_call']]) if (!offered.has(needed)) this.weights[name] = 0;
     this.organizations = organizations.map((id) => ({
       id, workflows: [], users: [1, 2, 3].map((n) => `user-${n}`), keys: [random.uuid(), random.uuid()],
       communities: [random.uuid(), random.uuid()], tools: ['resume-builder', 'ebook-creator'] }));
+    this.calls = new CallOperations(this);
   }
 
   next() {
     for (;;) {
-      const operation = this[this.random.weighted(this.weights)]();
+      const kind = this.random.weighted(this.weights);
+      const operation = this[kind] ? this[kind]() : this.calls[kind]();
       if (operation) return operation;
     }
   }
@@ -111,9 +117,24 @@ export class Operations {
     return {
       name: 'set_budget',
       parameters: { p_organization_id: organization.id, p_limit_usd: text(budget.limit), p_scope: budget.scope,
-        p_subject: budget.subject, p_period: budget.period },
+        p_subject: budget.subject, p_period: budget.period, ...this.adviceParameters(budget.advice) },
       predict: (now) => this.books.setBudget({ organization: organization.id, ...budget }, now),
     };
+  }
+
+  adviceParameters({ soft, downgradeAt, downgradeModel } = {}) {
+    return { p_soft_limit_usd: text(soft ?? null) ?? undefined, p_downgrade_at_usd: text(downgradeAt ?? null) ?? undefined,
+      p_downgrade_model: downgradeModel };
+  }
+
+  // A warning and a cheaper model from some share of the limit on.
+  anAdvice(limit) {
+    const { random } = this;
+    const share = () => (limit === null ? random.amount(2_000_000) : limit * BigInt(random.between(30, 100)) / 100n);
+    const advice = {};
+    if (random.chance(30)) advice.soft = share();
+    if (random.chance(25)) Object.assign(advice, { downgradeAt: share(), downgradeModel: random.pick(['gpt-4o-mini', 'command-r', ...this.models()]) });
+    return advice;
   }
 
   // Raised most of the time, so that calls go on; lowered below what is spent now and then; lifted.
@@ -127,7 +148,8 @@ export class Operations {
   organizationLimit() {
     const organization = this.anyOrganization();
     const counters = [...this.books.counters.values()].filter((counter) => counter.budget.id === organization.id);
-    return this.setBudget(organization, { limit: this.aLimit(counters[0]) });
+    const limit = this.aLimit(counters[0]);
+    return this.setBudget(organization, { limit, advice: this.anAdvice(limit) });
   }
 
   subjectLimit() {
@@ -141,7 +163,26 @@ export class Operations {
     const period = random.pick(scope === 'workflow' ? ['day', 'week', 'month'] : ['none', 'day', 'week', 'month']);
     const known = this.books.budgets.get(this.books.budgetKey(organization.id, scope, subject, period));
     const counters = [...this.books.counters.values()].filter((counter) => counter.budget === known);
-    return this.setBudget(organization, { scope, subject, period, limit: this.aLimit(counters[0]) });
+    const limit = this.aLimit(counters[0]);
+    return this.setBudget(organization, { scope, subject, period, limit, advice: this.anAdvice(limit) });
+  }
+
+  // Credits given, taken back, and given again under the same key.
+  grant() {
+    const { random } = this;
+    const organization = this.anyOrganization();
+    const account = random.chance(60) ? `user:${random.pick(organization.users)}` : `community:${random.pick(organization.communities)}`;
+    const again = [...this.books.grants].filter(([name]) => name.startsWith(organization.id));
+    const key = again.length > 0 && random.chance(20) ? random.pick(again)[0].split('/')[1] : random.chance(50) ? random.uuid() : null;
+    const known = key === null ? undefined : this.books.grants.get(`${organization.id}/${key}`);
+    const credits = 100n * random.amount(2_500_000) * (random.chance(75) ? 1n : -1n);
+    const args = { organization: organization.id, account, credits, key, ...(random.chance(80) ? known : {}) };
+    return {
+      name: 'grant_credits',
+      parameters: { p_organization_id: args.organization, p_account: args.account, p_credits: text(args.credits),
+        p_idempotency_key: args.key },
+      predict: (now) => this.books.grant(args, now),
+    };
   }
 
   monthly() {

@@ -13,15 +13,18 @@ export class Prices {
     this.list.push(price);
   }
 
-  // The price of an already plain model name: null where none is in force or several providers have one.
+  // The price of an already plain model name: null where none is in force or several providers have one. The sandbox is
+  // priced as the dearest of those that it imitates.
   find(provider, model, day) {
     const latest = new Map();
     for (const price of this.list) {
-      if (price.model !== model || price.from > day || (provider !== null && price.provider !== provider)) continue;
+      if (price.model !== model || price.from > day || (![null, 'sandbox', price.provider].includes(provider))) continue;
       const known = latest.get(price.provider);
       if (!known || known.from < price.from) latest.set(price.provider, price);
     }
-    return latest.size === 1 ? [...latest.values()][0] : null;
+    const found = [...latest.values()];
+    if (provider === 'sandbox') found.sort((a, b) => (a.input + a.output > b.input + b.output ? -1 : 1)).splice(1);
+    return found.length === 1 ? found[0] : null;
   }
 
   static fromRow(row) {
@@ -59,4 +62,13 @@ export function costOf(price, tokens) {
     BigInt(tokens.completion - tokens.reasoning) * output +
     BigInt(tokens.reasoning) * (price.reasoning ?? output);
   return units / kMillion + price.perRequest;
+}
+
+// The most that a call can cost, whatever of its tokens is cached or reasoned.
+export function mostOf(price, prompt, completion) {
+  const tokens = { prompt, completion, cached: 0, written: 0, reasoning: 0 };
+  const inputs = [{}, { cached: prompt }, { written: prompt }];
+  const outputs = [{}, { reasoning: completion }];
+  return inputs.flatMap((input) => outputs.map((output) => costOf(price, { ...tokens, ...input, ...output })))
+    .reduce((most, cost) => (cost > most ? cost : most));
 }

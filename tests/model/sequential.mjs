@@ -63,7 +63,31 @@ class Run {
     this.now = answer.done;
   }
 
+  // An account's budget is made by its first grant, which does not tell its id.
+  async nameAccounts() {
+    const { books } = this;
+    for (const row of await this.session.query('SELECT organization_id, account, budget_id FROM holdfast.credit_accounts')) {
+      const budget = books.budgets.get(books.budgetKey(row.organization_id, 'credits', row.account, 'none'));
+      if (!budget) throw new Mismatch(`the account ${row.account} is not known to the model`);
+      budget.id = row.budget_id;
+    }
+  }
+
+  // What an account shows is what its entries add up to, and what the model has left of it.
+  async compareCredits() {
+    const { books } = this;
+    const rows = await this.session.query(`SELECT b.*, (SELECT sum(l.credits) FROM holdfast.credit_ledger l
+      WHERE l.organization_id = b.organization_id AND l.account = b.account) AS added FROM holdfast.credit_balances b`);
+    for (const { organization_id: organization, account, balance, added } of rows) {
+      const budget = books.budgets.get(books.budgetKey(organization, 'credits', account, 'none'));
+      const left = 100n * (budget.limit - books.counter(budget, '').spent);
+      if (usd(balance) !== left || usd(added ?? '0') !== left)
+        throw new Mismatch(`account ${account}: the balance is ${balance}, the credit ledger ${added}, expected ${text(left)}`);
+    }
+  }
+
   async compareCounters() {
+    await this.nameAccounts();
     const rows = await this.session.query(`SELECT organization_id || '/' || budget_id || '/' || period_start AS key,
       sum(spent) AS spent, sum(held) AS held, sum(limit_usd) AS limit_usd FROM holdfast.budget_counters GROUP BY 1`);
     const actual = new Map(rows.map((row) => [row.key, row]));
@@ -133,6 +157,7 @@ class Run {
     await this.compareCounters();
     await this.compareLedger();
     await this.compareHolds();
+    await this.compareCredits();
     await mustBeClean(this.session);
   }
 }
@@ -149,6 +174,7 @@ export async function runSequential(database, seed, count, progress = () => {}) 
   for (const row of await session.query('SELECT * FROM holdfast.ai_provider_pricing')) books.prices.add(Prices.fromRow(row));
   const organizations = [random.uuid(), random.uuid(), random.uuid()];
   const operations = new Operations(random, books, await session.offered(), organizations);
+  if (operations.weights.openCall > 0) await operations.calls.prepare(session);
   const log = [];
   const run = new Run(session, operations, books, log);
   run.now = await session.clock();
