@@ -5,6 +5,7 @@
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/run.hpp"
 #include "extension/worker.hpp"
 
 extern "C" {
@@ -19,5 +20,6 @@ void _PG_init(void) {
   holdfast::ledger::start();
   holdfast::provider_health::start();
   holdfast::worker::start();
+  holdfast::run::start();
   holdfast::pg::settings_complete();
 }

@@ -173,6 +173,13 @@ Datum from_usd(Usd amount) {
   });
 }
 
+Datum from_texts(const std::vector<std::string>& texts) {
+  std::vector<Datum> values;
+  for (const std::string& text : texts)
+    values.push_back(from_text(text));
+  return make_array(values, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
 Datum from_uuids(const std::vector<Uuid>& uuids) {
   std::vector<Datum> values;
   for (const Uuid& uuid : uuids)

@@ -28,6 +28,7 @@ Datum from_uuid(const Uuid& uuid);
 Datum from_text(std::string_view text);
 Datum from_bytes(std::string_view bytes);
 Datum from_usd(Usd amount);
+Datum from_texts(const std::vector<std::string>& texts);
 Datum from_uuids(const std::vector<Uuid>& uuids);
 Datum from_int16s(const std::vector<std::int16_t>& numbers);
 Datum from_usds(const std::vector<Usd>& amounts);

@@ -8,10 +8,12 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
         WHEN 'operator' THEN reading || calling || administering END
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
-          get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies}'::text[],
+          get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,
+          check_definition,list_workflow_definitions,get_run,list_runs,get_run_events}'::text[],
         '{authenticate_key,open_call,settle_call,release_call,create_workflow,check_workflow_cost_limit,
           hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
-          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back}'::text[],
+          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,save_workflow_definition,start_run,claim_step,complete_step,fail_step,
+          heartbeat_steps,cancel_run,approve_step,reap_run_steps}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
           revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance}'::text[]

@@ -11,7 +11,10 @@ CREATE VIEW unresolved_calls WITH (security_barrier) AS
     WHERE (h.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization()))
       AND (h.status = 'expired' OR h.status = 'open' AND h.expires_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM holdfast.call_write_offs w
-                      WHERE w.organization_id = h.organization_id AND w.hold_id = h.hold_id);
+                      WHERE w.organization_id = h.organization_id AND w.hold_id = h.hold_id)
+      -- The hold of a run is no call: its steps have holds of their own.
+      AND NOT EXISTS (SELECT FROM holdfast.workflow_runs r
+                      WHERE r.organization_id = h.organization_id AND r.run_id = h.hold_id);
 COMMENT ON VIEW unresolved_calls IS
 'Calls whose hold ran out without a settlement or a release, each with the most in USD that it can have cost. They are settled late as any other call, or closed by write_off_call().';
 

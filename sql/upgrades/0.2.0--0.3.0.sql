@@ -1,1 +1,2 @@
 -- What changes in tables and types from 0.2.0 to 0.3.0; whole new files are included as they are.
+-- include tables/run.sql

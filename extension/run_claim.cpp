@@ -1,0 +1,320 @@
+// Workers take steps: rendered, priced, and with what they can cost drawn on the run's hold.
+#include "extension/run.hpp"
+
+#include "extension/core/json_object.hpp"
+#include "extension/organization.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/claims.hpp"
+#include "extension/pg/spi.hpp"
+#include "extension/pricing.hpp"
+
+#include <set>
+
+using namespace holdfast;
+
+namespace {
+
+constexpr std::int32_t kMostSteps = 64;
+constexpr std::int64_t kStandardTokens = 1024; // of an answer, where the step names none
+
+// As the gateway bounds a prompt: a token for each byte, and frames round messages.
+constexpr std::int64_t kFrameTokens = 32;
+
+// What is locked by another session is somebody else's turn; so is what no provider here serves.
+constexpr Oid kDueTypes[] = {TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, INT4OID};
+pg::Statement find_due("SELECT s.organization_id, s.run_id, s.step_no"
+                       " FROM holdfast.workflow_run_steps s"
+                       " JOIN holdfast.workflow_runs r USING (organization_id, run_id)"
+                       " WHERE s.status = 'ready' AND s.ready_at <= $1 AND r.ended_at IS NULL"
+                       " AND ($2 IS NULL OR s.organization_id = $2)"
+                       " AND (s.provider IS NULL OR s.provider = ANY ($3))"
+                       " ORDER BY s.ready_at LIMIT $4 FOR NO KEY UPDATE OF r SKIP LOCKED",
+                       kDueTypes);
+
+constexpr Oid kAttemptTypes[] = {UUIDOID,    UUIDOID, INT2OID, INT8OID, UUIDOID,
+                                 NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+pg::Statement insert_attempt("INSERT INTO holdfast.workflow_run_attempts"
+                             " (organization_id, run_id, step_no, fence, hold_id, amount, worker,"
+                             " provider, model, started_at)"
+                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                             kAttemptTypes);
+
+constexpr Oid kDigestTypes[] = {TEXTOID};
+pg::Statement make_digest("SELECT sha256(convert_to($1, 'UTF8'))", kDigestTypes);
+
+constexpr Oid kAnswerTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
+pg::Statement find_answer("SELECT output, provider, model FROM holdfast.workflow_run_steps"
+                          " WHERE organization_id = $1 AND request_digest = $2"
+                          " AND status = 'completed' AND ended_at > $3 - interval '24 hours'"
+                          " ORDER BY ended_at DESC LIMIT 1",
+                          kAnswerTypes);
+
+struct Claim {
+  std::string worker;
+  std::vector<std::string> providers;
+  std::vector<std::string> models; // the standard model of each
+  std::int32_t most = 0;
+  TimestampTz lease_until = 0;
+  std::optional<Uuid> organization_id;
+};
+
+// A provider call that a step comes to.
+struct Call {
+  std::string provider;
+  std::string model;
+  std::string prompt;
+  std::optional<std::string> system_prompt;
+  std::int64_t tokens = 0;
+  std::optional<std::string> temperature;
+  Usd worst;
+};
+
+struct Claimed {
+  Uuid organization_id;
+  Uuid run_id;
+  std::string step_id;
+  std::int64_t fence = 0;
+  Call call;
+  Uuid hold_id;
+  std::optional<std::string> user_id;
+};
+
+Claim read_claim(const pg::Arguments& arguments, TimestampTz now) {
+  Claim claim;
+  claim.worker = arguments.text(0, "p_worker");
+  claim.providers = pg::to_texts(arguments.required(1, "p_providers"));
+  if (!arguments.is_null(2)) claim.models = pg::to_texts(arguments.required(2, "p_models"));
+  claim.most = arguments.integer(3, "p_most");
+  if (claim.most < 1 || claim.most > kMostSteps)
+    throw bad_value("p_most is " + std::to_string(claim.most) + ", outside 1 to 64.")
+        .detail(JsonObject().text("field", "p_most").str());
+  claim.lease_until = arguments.expiry(4, "p_lease", now);
+  claim.organization_id = arguments.optional_uuid(5);
+  // Who may act for one organization only takes its steps only.
+  if (!claim.organization_id && pg::has_claims() && pg::claim("role") != "service_role")
+    claim.organization_id = parse_uuid(pg::claim("organization_id").value_or(""));
+  return claim;
+}
+
+// The cheapest that serves the step here, among the models that it leaves open.
+Offer find_offer(const Claim& claim, const std::optional<std::string>& provider,
+                 const std::optional<std::string>& model, std::int64_t prompt, std::int64_t tokens,
+                 std::int32_t day) {
+  const PriceBook& book = pricing::book();
+  std::vector<std::string> providers = claim.providers;
+  if (provider) providers = {*provider};
+  if (model && provider) return {*provider, &book.find(*provider, *model, day)};
+  std::optional<Offer> best;
+  if (model) {
+    best = book.cheapest(providers, *model, day, prompt, tokens);
+  } else {
+    for (std::size_t i = 0; i < claim.providers.size() && i < claim.models.size(); ++i) {
+      if (provider && *provider != claim.providers[i]) continue;
+      const Price* price = book.try_find(claim.providers[i], claim.models[i], day);
+      if (price == nullptr) continue;
+      if (!best || cost_bound(*price, prompt, tokens) < cost_bound(*best->price, prompt, tokens))
+        best = Offer{claim.providers[i], price};
+    }
+  }
+  if (best) return *best;
+  if (model) book.find("", *model, day); // says what is unpriced
+  throw invalid("No provider that is active here serves the step.")
+      .detail(JsonObject().text("model", model.value_or("")).str());
+}
+
+std::optional<std::string> render_member(const run::Run& run, const JsonValue& input,
+                                         std::string_view name) {
+  const JsonValue* text = input.find(name);
+  if (text == nullptr || !text->is(JsonValue::Kind::text)) return std::nullopt;
+  std::optional<std::string> rendered = render(run.state, text->text);
+  if (!rendered) throw Error("too_long", "Its " + std::string(name) + " is longer than 50 KB.");
+  return rendered;
+}
+
+// Throws Error where the step cannot be called: its code is what the step fails with.
+Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, TimestampTz now) {
+  const RunStep& step = run.definition.steps[i];
+  const std::string& variant = run.state.steps[i].variant;
+  const JsonValue input = input_of(step, variant);
+  Call call;
+  call.prompt = render_member(run, input, "prompt").value_or("");
+  call.system_prompt = render_member(run, input, "systemPrompt");
+  const std::size_t bytes = call.prompt.size() + call.system_prompt.value_or("").size();
+  if (bytes > kMostRenderedBytes) throw Error("too_long", "Its prompts are longer than 50 KB.");
+  const RunLimits limits = run::limits();
+  call.tokens = kStandardTokens;
+  if (const JsonValue* most = input.find("maxTokens"); most != nullptr && !most->text.empty())
+    call.tokens =
+        static_cast<std::int64_t>(Usd::parse(most->text).value().units() / Usd::whole(1).units());
+  call.tokens = std::min<std::int64_t>(call.tokens, limits.tokens);
+  if (const JsonValue* degree = input.find("temperature");
+      degree != nullptr && !degree->text.empty())
+    call.temperature = degree->text;
+  std::optional<std::string> model = step.model;
+  for (const RunVariant& other : step.variants) {
+    if (other.id == variant && other.model) model = other.model;
+  }
+  const auto prompt_tokens = static_cast<std::int64_t>(bytes) + kFrameTokens;
+  const Offer offer =
+      find_offer(claim, run.steps[i].provider, model, prompt_tokens, call.tokens, pg::utc_day(now));
+  call.provider = offer.provider;
+  call.model = model.value_or(offer.price->model);
+  call.worst = cost_bound(*offer.price, prompt_tokens, call.tokens);
+  return call;
+}
+
+std::string digest_of(const Call& call) {
+  std::string text = JsonObject()
+                         .text("provider", call.provider)
+                         .text("model", call.model)
+                         .text("prompt", call.prompt)
+                         .text("system", call.system_prompt.value_or(""))
+                         .number("tokens", call.tokens)
+                         .text("temperature", call.temperature.value_or(""))
+                         .str();
+  return pg::to_bytes(make_digest.run(pg::Parameters().text(text))[0].datum(1));
+}
+
+// Takes the answer that the organization was given before to the same request, if one is kept.
+bool take_answer(run::Run& run, std::size_t i, const Call& call, TimestampTz now) {
+  run::StepRow& step = run.steps[i];
+  step.digest = digest_of(call);
+  const pg::Rows rows = find_answer.run(pg::Parameters()
+                                            .add(run.organization_id())
+                                            .add(pg::from_bytes(*step.digest))
+                                            .add(TimestampTzGetDatum(now)));
+  if (rows.empty()) return false;
+  StepState& state = run.state.steps[i];
+  state.status = StepStatus::completed;
+  state.output = rows[0].optional_text(1).value_or("");
+  state.error.clear();
+  step.provider = rows[0].optional_text(2);
+  step.model = rows[0].optional_text(3);
+  step.cached = true;
+  step.latency_ms = 0;
+  step.changed = true;
+  run::tell(run, "step.completed", run.definition.steps[i].id, R"({"cached": true})");
+  return true;
+}
+
+Claimed begin_attempt(const Claim& claim, run::Run& run, std::size_t i, Call call,
+                      const Uuid& hold_id, TimestampTz now) {
+  run::StepRow& step = run.steps[i];
+  step.fence += 1;
+  step.provider = call.provider;
+  step.model = call.model;
+  step.worker = claim.worker;
+  step.lease_until = claim.lease_until;
+  step.changed = true;
+  run.state.steps[i].status = StepStatus::running;
+  run.state.steps[i].error.clear();
+  const std::string& step_id = run.definition.steps[i].id;
+  insert_attempt.run(pg::Parameters()
+                         .add(run.organization_id())
+                         .add(run.run_id)
+                         .add_int16(static_cast<std::int16_t>(i))
+                         .add_int64(step.fence)
+                         .add(hold_id)
+                         .add(call.worst)
+                         .text(claim.worker)
+                         .text(call.provider)
+                         .text(call.model)
+                         .add(TimestampTzGetDatum(now)));
+  run::tell(run, "step.started", step_id,
+            JsonObject()
+                .text("provider", call.provider)
+                .text("model", call.model)
+                .number("attempt", static_cast<long long>(step.fence))
+                .number("mostUSD", call.worst.str())
+                .str());
+  return {run.organization_id(), run.run_id, step_id, step.fence, std::move(call), hold_id,
+          run.subject.user_id};
+}
+
+std::string refusal(const budget::Figures& figures) {
+  JsonObject object;
+  object.text("code", "budget_exceeded")
+      .text("message", "The budget of scope " + figures.scope + " does not hold what it can cost.")
+      .text("scope", figures.scope);
+  if (figures.limit) object.number("limitUSD", figures.limit->str());
+  return object.number("spentUSD", figures.spent.str()).number("heldUSD", figures.held.str()).str();
+}
+
+// One step that was found ready: taken, answered from what is kept, or failed.
+std::optional<Claimed> claim_one(const Claim& claim, run::Run& run, std::size_t i,
+                                 TimestampTz now) {
+  Call call;
+  const std::optional<Error> fault = pg::caught([&] { call = plan_call(claim, run, i, now); });
+  if (fault) {
+    const bool has_code = fault->sqlstate() == "too_long";
+    run::fail(run, i,
+              step_error(has_code ? fault->sqlstate() : "cannot_be_called", fault->message()));
+    return std::nullopt;
+  }
+  if (run.definition.steps[i].cache && take_answer(run, i, call, now)) return std::nullopt;
+  const run::Draw drawn = run::draw(run, call.provider, call.model, call.worst, now);
+  if (drawn.hold_id) return begin_attempt(claim, run, i, std::move(call), *drawn.hold_id, now);
+  run::fail(run, i, refusal(drawn.figures));
+  return std::nullopt;
+}
+
+std::vector<Claimed> claim_steps(const Claim& claim, TimestampTz now) {
+  pg::Parameters parameters;
+  parameters.add(TimestampTzGetDatum(now)).add(claim.organization_id);
+  parameters.add(pg::from_texts(claim.providers)).add_int32(claim.most);
+  const pg::Rows due = find_due.run(parameters);
+  std::vector<Claimed> claimed;
+  std::set<std::pair<Uuid, Uuid>> runs;
+  for (std::uint64_t row = 0; row < due.size(); ++row)
+    runs.emplace(due[row].uuid(1), due[row].uuid(2));
+  for (const auto& [organization_id, run_id] : runs) {
+    run::Run run;
+    run::load(organization_id, run_id, run);
+    if (run.deadline && *run.deadline <= now) continue; // the reaper ends it
+    for (std::size_t i = 0; i < run.steps.size(); ++i) {
+      const run::StepRow& step = run.steps[i];
+      const bool is_due =
+          run.state.steps[i].status == StepStatus::ready && step.ready_at && *step.ready_at <= now;
+      if (!is_due || static_cast<std::int32_t>(claimed.size()) == claim.most) continue;
+      if (step.provider && std::find(claim.providers.begin(), claim.providers.end(),
+                                     *step.provider) == claim.providers.end())
+        continue;
+      if (std::optional<Claimed> taken = claim_one(claim, run, i, now))
+        claimed.push_back(std::move(*taken));
+    }
+    run::move_on(run, now);
+  }
+  return claimed;
+}
+
+Datum claimed_row(FunctionCallInfo fcinfo, const Claimed& step, TimestampTz lease_until) {
+  pg::ResultRow row;
+  row.add(step.organization_id).add(step.run_id).text(step.step_id);
+  row.add(Int64GetDatum(step.fence)).text(step.call.provider).text(step.call.model);
+  row.text(step.call.prompt).text(step.call.system_prompt);
+  row.add_int32(static_cast<std::int32_t>(step.call.tokens));
+  row.add(step.call.temperature ? Usd::parse(*step.call.temperature) : std::nullopt);
+  row.add(step.hold_id).add(step.call.worst).add_time(lease_until).text(step.user_id);
+  return row.finish(fcinfo);
+}
+
+std::vector<Datum> claim_rows(FunctionCallInfo fcinfo) {
+  const TimestampTz now = GetCurrentTimestamp();
+  const Claim claim = read_claim(pg::Arguments(fcinfo), now);
+  if (claim.organization_id) organization::require(*claim.organization_id);
+  std::vector<Claimed> claimed;
+  {
+    pg::Spi spi;
+    claimed = claim_steps(claim, now);
+  }
+  std::vector<Datum> rows;
+  for (const Claimed& step : claimed)
+    rows.push_back(claimed_row(fcinfo, step, claim.lease_until));
+  return rows;
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_claim_step) {
+  return pg::return_rows(fcinfo, claim_rows);
+}

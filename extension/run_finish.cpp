@@ -1,0 +1,290 @@
+// An attempt ends: its charge is recorded whatever has become of the run, its result only where the
+// attempt is still the step's own.
+#include "extension/run.hpp"
+
+#include "extension/core/json_object.hpp"
+#include "extension/organization.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/spi.hpp"
+
+#include <algorithm>
+
+using namespace holdfast;
+
+namespace {
+
+constexpr std::size_t kMostOutputBytes = 256 * 1024;
+constexpr std::int64_t kMostDelayUs = 60 * USECS_PER_SEC;
+
+constexpr Oid kFindTypes[] = {UUIDOID, UUIDOID, INT2OID, INT8OID};
+pg::Statement find_attempt("SELECT hold_id, outcome, provider, model, cost"
+                           " FROM holdfast.workflow_run_attempts WHERE organization_id = $1"
+                           " AND run_id = $2 AND step_no = $3 AND fence = $4",
+                           kFindTypes);
+
+constexpr Oid kEndTypes[] = {UUIDOID,    UUIDOID, INT2OID, INT8OID,       TEXTOID,
+                             NUMERICOID, INT8OID, TEXTOID, TIMESTAMPTZOID};
+pg::Statement end_attempt("UPDATE holdfast.workflow_run_attempts SET outcome = $5, cost = $6,"
+                          " latency_ms = $7, error = nullif($8, '')::jsonb, ended_at = $9"
+                          " WHERE organization_id = $1 AND run_id = $2 AND step_no = $3"
+                          " AND fence = $4",
+                          kEndTypes);
+
+struct Attempt {
+  std::size_t step = 0;
+  std::int64_t fence = 0;
+  Uuid hold_id;
+  std::string outcome;
+  std::string provider;
+  std::string model;
+  bool is_own = false; // the step is still this attempt's
+
+  bool has_ended() const { return outcome != "running" && outcome != "lost"; }
+};
+
+struct Finished {
+  bool accepted = false;
+  bool duplicate = false;
+  std::optional<ledger::Entry> entry;
+  Usd total_cost;
+  std::string run_status;
+  std::string step_status;
+};
+
+Attempt load_attempt(const pg::Arguments& arguments, run::Run& run) {
+  run::load(arguments.uuid(0, "p_organization_id"), arguments.uuid(1, "p_run_id"), run);
+  Attempt attempt;
+  attempt.step = run::position_of(run, arguments.text(2, "p_step_id"));
+  attempt.fence = DatumGetInt64(arguments.required(3, "p_fence"));
+  const pg::Rows rows = find_attempt.run(pg::Parameters()
+                                             .add(run.organization_id())
+                                             .add(run.run_id)
+                                             .add_int16(static_cast<std::int16_t>(attempt.step))
+                                             .add_int64(attempt.fence));
+  if (rows.empty())
+    throw not_found("The step has no attempt " + std::to_string(attempt.fence) + ".")
+        .detail(JsonObject()
+                    .text("runId", run.run_id.str())
+                    .text("step", run.definition.steps[attempt.step].id)
+                    .number("fence", static_cast<long long>(attempt.fence))
+                    .number("newestFence", static_cast<long long>(run.steps[attempt.step].fence))
+                    .str())
+        .hint("Finish what holdfast.claim_step() returned.");
+  attempt.hold_id = rows[0].uuid(1);
+  attempt.outcome = rows[0].text(2);
+  attempt.provider = rows[0].text(3);
+  attempt.model = rows[0].text(4);
+  attempt.is_own = attempt.outcome == "running" && !run.ended &&
+                   run.steps[attempt.step].fence == attempt.fence &&
+                   run.state.steps[attempt.step].status == StepStatus::running;
+  return attempt;
+}
+
+void store_end(const run::Run& run, const Attempt& attempt, const char* outcome,
+               const std::optional<Usd>& cost, const std::optional<std::int64_t>& latency_ms,
+               const std::string& error, TimestampTz now) {
+  pg::Parameters parameters;
+  parameters.add(run.organization_id())
+      .add(run.run_id)
+      .add_int16(static_cast<std::int16_t>(attempt.step))
+      .add_int64(attempt.fence)
+      .text(outcome)
+      .add(cost);
+  if (latency_ms)
+    parameters.add_int64(*latency_ms);
+  else
+    parameters.null();
+  end_attempt.run(parameters.text(error).add(TimestampTzGetDatum(now)));
+}
+
+// The charge of an attempt, from the parameters p_prompt_tokens and on.
+ledger::Charge read_charge(const pg::Arguments& arguments, int first, const run::Run& run,
+                           const Attempt& attempt) {
+  ledger::Charge charge;
+  charge.subject = run.subject;
+  charge.subject.provider = attempt.provider;
+  charge.hold_id = attempt.hold_id;
+  charge.idempotency_key = attempt.hold_id; // an attempt is settled once, however often repeated
+  charge.model = attempt.model;
+  charge.tokens.prompt = arguments.integer(first, "p_prompt_tokens");
+  charge.tokens.completion = arguments.integer(first + 1, "p_completion_tokens");
+  charge.tokens.cached = arguments.integer(first + 2, "p_cached_tokens");
+  charge.tokens.cache_write = arguments.integer(first + 3, "p_cache_write_tokens");
+  charge.tokens.reasoning = arguments.integer(first + 4, "p_reasoning_tokens");
+  charge.estimated = arguments.boolean(first + 5, "p_estimated");
+  charge.reported_cost = arguments.optional_usd(first + 6, "p_reported_cost");
+  const std::string& step = run.definition.steps[attempt.step].id;
+  charge.metadata = JsonObject().text("run_id", run.run_id.str()).text("step", step).str();
+  return charge;
+}
+
+// Settles, and adds the cost to the run's and the step's figures.
+ledger::Entry charge_run(run::Run& run, const Attempt& attempt, const ledger::Charge& charge,
+                         TimestampTz now) {
+  const ledger::Entry entry = run::settle(run, charge, now);
+  if (entry.duplicate) return entry;
+  run.total_cost += entry.cost;
+  run::StepRow& step = run.steps[attempt.step];
+  step.cost += entry.cost;
+  step.tokens.prompt += charge.tokens.prompt;
+  step.tokens.completion += charge.tokens.completion;
+  step.changed = true;
+  return entry;
+}
+
+// A run that ended while this attempt ran has nothing left to be done by it.
+void let_go(run::Run& run, const Attempt& attempt) {
+  const bool was_its = run.ended && run.steps[attempt.step].fence == attempt.fence &&
+                       run.state.steps[attempt.step].status == StepStatus::running;
+  if (!was_its) return;
+  run.state.steps[attempt.step].status = StepStatus::cancelled;
+  run.steps[attempt.step].lease_until.reset();
+  run.steps[attempt.step].changed = true;
+  run::tell(run, "step.cancelled", run.definition.steps[attempt.step].id);
+}
+
+void complete(run::Run& run, const Attempt& attempt, std::string output,
+              const ledger::Entry& entry) {
+  if (output.size() > kMostOutputBytes) {
+    run::fail(run, attempt.step, step_error("too_long", "Its answer is longer than 256 KB."));
+    return;
+  }
+  StepState& state = run.state.steps[attempt.step];
+  state.status = StepStatus::completed;
+  state.output = std::move(output);
+  state.error.clear();
+  run.steps[attempt.step].lease_until.reset();
+  run::tell(run, "step.completed", run.definition.steps[attempt.step].id,
+            JsonObject().number("costUSD", entry.cost.str()).str());
+}
+
+std::int64_t read_latency(const pg::Arguments& arguments, int i) {
+  const std::int64_t latency = DatumGetInt64(arguments.required(i, "p_latency_ms"));
+  if (latency >= 0) return latency;
+  throw bad_value("p_latency_ms is below 0.")
+      .detail(JsonObject().text("field", "p_latency_ms").str());
+}
+
+void tell_end(const run::Run& run, const Attempt& attempt, Finished& finished) {
+  finished.total_cost = run.total_cost;
+  finished.run_status = run.status;
+  finished.step_status = status_name(run.state.steps[attempt.step].status);
+}
+
+Finished complete_step(const pg::Arguments& arguments, TimestampTz now) {
+  run::Run run;
+  const Attempt attempt = load_attempt(arguments, run);
+  std::string output = pg::to_text(arguments.required(4, "p_output"));
+  const std::int64_t latency_ms = read_latency(arguments, 12);
+  Finished finished;
+  finished.entry = charge_run(run, attempt, read_charge(arguments, 5, run, attempt), now);
+  finished.duplicate = attempt.has_ended();
+  finished.accepted = finished.duplicate ? attempt.outcome == "completed" : attempt.is_own;
+  if (!finished.duplicate) {
+    store_end(run, attempt, attempt.is_own ? "completed" : "superseded", finished.entry->cost,
+              latency_ms, "", now);
+    if (attempt.is_own) {
+      run.steps[attempt.step].latency_ms = latency_ms;
+      complete(run, attempt, std::move(output), *finished.entry);
+    }
+    let_go(run, attempt);
+    run::move_on(run, now);
+  }
+  tell_end(run, attempt, finished);
+  return finished;
+}
+
+// The moment of the next attempt: the step's delay, doubled for each failure before, or what the
+// provider asks for, and up to a quarter more, so that steps that failed together part.
+TimestampTz next_attempt(const run::Run& run, const Attempt& attempt, std::int64_t asked_ms,
+                         TimestampTz now) {
+  const int doublings = std::min(run.steps[attempt.step].failures - 1, 16);
+  std::int64_t delay = run.definition.steps[attempt.step].delay_ms * 1000 << std::max(doublings, 0);
+  delay = std::min(std::max(delay, asked_ms * 1000), std::max(kMostDelayUs, asked_ms * 1000));
+  const Uuid random = pg::new_uuid();
+  return now + delay + delay / 4 * random.bytes[15] / 255;
+}
+
+std::string read_error(const pg::Arguments& arguments) {
+  const std::string message = pg::to_text(arguments.required(5, "p_message"));
+  return step_error(arguments.text(4, "p_code"), clipped(message, 1000));
+}
+
+// Ends what the attempt holds: charged, free, or unknown.
+void end_money(const pg::Arguments& arguments, run::Run& run, const Attempt& attempt,
+               Finished& finished, TimestampTz now) {
+  constexpr int kPromptTokens = 9;
+  if (!arguments.is_null(kPromptTokens))
+    finished.entry =
+        charge_run(run, attempt, read_charge(arguments, kPromptTokens, run, attempt), now);
+  else if (attempt.has_ended())
+    return;
+  else if (arguments.boolean(8, "p_maybe_charged"))
+    run::abandon(run, attempt.hold_id, now);
+  else
+    run::give_back(run, attempt.hold_id, now);
+}
+
+Finished fail_step(const pg::Arguments& arguments, TimestampTz now) {
+  run::Run run;
+  const Attempt attempt = load_attempt(arguments, run);
+  const std::string error = read_error(arguments);
+  const bool is_transient = arguments.boolean(6, "p_transient");
+  const std::int64_t asked_ms = std::clamp<std::int64_t>(
+      arguments.is_null(7) ? 0 : arguments.integer(7, "p_retry_after_ms"), 0, USECS_PER_DAY / 1000);
+  Finished finished;
+  end_money(arguments, run, attempt, finished, now);
+  finished.duplicate = attempt.has_ended();
+  finished.accepted = finished.duplicate ? attempt.outcome == "failed" : attempt.is_own;
+  if (!finished.duplicate) {
+    store_end(run, attempt, attempt.is_own ? "failed" : "superseded",
+              finished.entry ? std::optional(finished.entry->cost) : std::nullopt, std::nullopt,
+              error, now);
+    run::StepRow& step = run.steps[attempt.step];
+    if (attempt.is_own) {
+      step.failures += 1;
+      if (is_transient && step.failures < run.definition.steps[attempt.step].most_attempts)
+        run::retry(run, attempt.step, error, next_attempt(run, attempt, asked_ms, now));
+      else
+        run::fail(run, attempt.step, error);
+    }
+    let_go(run, attempt);
+    run::move_on(run, now);
+  }
+  tell_end(run, attempt, finished);
+  return finished;
+}
+
+Datum finished_row(FunctionCallInfo fcinfo, const Finished& finished) {
+  const std::optional<ledger::Entry>& entry = finished.entry;
+  return pg::ResultRow()
+      .add_bool(finished.accepted)
+      .add_bool(finished.duplicate)
+      .add(entry ? std::optional(entry->ledger_id) : std::nullopt)
+      .add(entry ? std::optional(entry->cost) : std::nullopt)
+      .add(finished.total_cost)
+      .text(finished.step_status)
+      .text(finished.run_status)
+      .finish(fcinfo);
+}
+
+Datum finish(FunctionCallInfo fcinfo, Finished (*work)(const pg::Arguments&, TimestampTz)) {
+  const pg::Arguments arguments(fcinfo);
+  organization::require(arguments.uuid(0, "p_organization_id"));
+  Finished finished;
+  {
+    pg::Spi spi;
+    finished = work(arguments, GetCurrentTimestamp());
+  }
+  return finished_row(fcinfo, finished);
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_complete_step) {
+  return finish(fcinfo, complete_step);
+}
+
+HOLDFAST_FUNCTION(holdfast_fail_step) {
+  return finish(fcinfo, fail_step);
+}
