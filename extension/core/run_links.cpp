@@ -79,7 +79,7 @@ private:
     std::vector<std::vector<int>> waits(count);
     for (std::size_t i = 0; i < count; ++i) {
       const RunStep& step = definition_.steps[i];
-      waits[i] = step.reads;
+      waits[i].insert(waits[i].end(), step.reads.begin(), step.reads.end());
       for (const std::vector<int>* targets : {&step.on_success, &step.on_failure})
         for (const int target : *targets)
           waits[static_cast<std::size_t>(target)].push_back(static_cast<int>(i));

@@ -28,6 +28,10 @@ UPDATE sample s SET
     hold_id = (SELECT h.hold_id FROM holdfast.holds h WHERE h.organization_id = s.organization_id LIMIT 1),
     key_id = (SELECT k.api_key_id FROM holdfast.api_keys k WHERE k.organization_id = s.organization_id),
     entry_id = (SELECT l.id FROM holdfast.ai_usage_ledger l WHERE l.organization_id = s.organization_id);
+ALTER TABLE sample ADD COLUMN run_id uuid;
+SELECT count(d.workflow_id) FROM sample s, LATERAL holdfast.save_workflow_definition(s.organization_id, '{"name": "w", "steps": [{"id": "a", "input": {"prompt": "x"}}]}') d;
+UPDATE sample SET run_id = (SELECT r.run_id FROM holdfast.start_run(organization_id, p_name => 'w') r);
+SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
 -- Every function has its place: in a profile, a trigger's, or internal and named here.
@@ -62,13 +66,14 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
     SELECT CASE p_name
         WHEN 'p_organization_id' THEN '(SELECT organization_id FROM sample OFFSET 1)'
         WHEN 'p_workflow_id' THEN '(SELECT workflow_id FROM sample OFFSET 1)'
+        WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
         WHEN 'p_api_key_id' THEN '(SELECT key_id FROM sample OFFSET 1)'
         WHEN 'p_ledger_id' THEN '(SELECT entry_id FROM sample OFFSET 1)'
         WHEN 'p_account' THEN '''user:ann'''
         WHEN 'p_entries' THEN '''[{"model": "m", "prompt_tokens": 1, "completion_tokens": 1, "cost": 1}]'''
         ELSE CASE p_type WHEN 'text'::regtype THEN '''gpt-4o-mini''' WHEN 'bytea'::regtype THEN 'sha256(''x'')'
-                         WHEN 'jsonb'::regtype THEN '''{}''' ELSE '1' END END || '::' || p_type::regtype
+                         WHEN 'jsonb'::regtype THEN '''{}''' WHEN 'text[]'::regtype THEN '''{openai}''' ELSE '1' END END || '::' || p_type::regtype
 $$;
 CREATE TEMP TABLE calls AS
 SELECT p.proname, format('holdfast.%I(%s)', p.proname, string_agg(
@@ -89,6 +94,8 @@ INSERT INTO others VALUES
     ('increment_workflow_cost', 'holdfast.increment_workflow_cost((SELECT workflow_id FROM sample OFFSET 1), 0.1)'),
     ('current_organization', NULL), ('sees_every_organization', NULL), -- the caller's own
     ('normalize_model', NULL), ('calculate_cost', NULL), ('list_models', NULL), -- the price list
+    ('heartbeat_steps', 'holdfast.heartbeat_steps(''w'', (SELECT ARRAY[organization_id] FROM sample OFFSET 1), (SELECT ARRAY[run_id] FROM sample OFFSET 1), ''{a}'', ''{1}'')'),
+    ('check_definition', NULL), ('reap_run_steps', NULL), -- reads nothing; ends what has run out anyway
     ('expire_holds', NULL), -- ends what has run out anyway
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
