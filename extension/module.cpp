@@ -7,6 +7,7 @@
 #include "extension/provider_health.hpp"
 #include "extension/run.hpp"
 #include "extension/worker.hpp"
+#include "extension/workflow.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -18,6 +19,7 @@ void _PG_init(void) {
   holdfast::pricing::start();
   holdfast::budget::start();
   holdfast::ledger::start();
+  holdfast::workflow::start();
   holdfast::provider_health::start();
   holdfast::worker::start();
   holdfast::run::start();

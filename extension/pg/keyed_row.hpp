@@ -29,9 +29,10 @@ private:
   std::array<RegProcedure, kMostKeys> equal_{};
 };
 
-// One row of such a table, read and changed without the executor: for rows that have no triggers
-// and no row security, on the path of every call. Semantics are those of READ COMMITTED UPDATE;
-// under stricter isolation a concurrent change raises 40001 as it does there.
+// One row of such a table, read and changed without the executor, on the path of every call: no
+// trigger fires and no row security is asked, the caller answers for both. Semantics are those of
+// READ COMMITTED UPDATE; under stricter isolation a concurrent change raises 40001 as it does
+// there.
 class KeyedRow {
 public:
   KeyedRow(KeyedTable& table, LOCKMODE mode);

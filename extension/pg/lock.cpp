@@ -10,6 +10,19 @@ namespace {
 constexpr std::uint16_t kOrganizationLock = 0x4846;
 constexpr std::uint16_t kEntryLock = 0x4847;
 
+// The server has room for ten callbacks of all extensions together: we take one.
+struct Watcher {
+  void (*callback)(Datum, Oid);
+  Datum argument;
+};
+std::array<Watcher, 64> watchers;
+std::size_t watcher_count = 0;
+
+void tell_watchers(Datum, Oid relation) {
+  for (std::size_t i = 0; i < watcher_count; ++i)
+    watchers[i].callback(watchers[i].argument, relation);
+}
+
 // Two ids that fold to one key wait for each other's changes, and nothing worse.
 void lock_id(const Uuid& id, std::uint16_t lock_class, LOCKMODE mode) {
   std::array<std::uint32_t, 4> words{};
@@ -41,7 +54,9 @@ void invalidate_trigger_table(FunctionCallInfo fcinfo) {
 }
 
 void on_relation_change(void (*callback)(Datum, Oid), Datum argument) {
-  CacheRegisterRelcacheCallback(callback, argument);
+  if (watcher_count == watchers.size()) elog(FATAL, "too many watchers of tables");
+  if (watcher_count == 0) CacheRegisterRelcacheCallback(tell_watchers, Datum{0});
+  watchers[watcher_count++] = {callback, argument};
 }
 
 void raise_serialization_failure() {

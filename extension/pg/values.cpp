@@ -140,10 +140,14 @@ std::vector<std::string> to_texts(Datum array) {
   return texts;
 }
 
-std::string json_object_text(Datum jsonb, const char* what) {
+void require_object(Datum jsonb, const char* what) {
   if (!call([=] { return JB_ROOT_IS_OBJECT(DatumGetJsonbP(jsonb)); }))
     throw bad_value(std::string(what) + " is no JSON object.")
         .detail(JsonObject().text("field", what).str());
+}
+
+std::string json_object_text(Datum jsonb, const char* what) {
+  require_object(jsonb, what);
   return call([=] { return DatumGetCString(DirectFunctionCall1(jsonb_out, jsonb)); });
 }
 

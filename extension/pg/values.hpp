@@ -21,6 +21,9 @@ std::vector<std::int32_t> to_int32s(Datum array);
 std::vector<std::int16_t> to_int16s(Datum array);
 std::vector<std::string> to_texts(Datum array); // NULL elements are left out
 
+// Throws Error PT400 naming `what` unless the jsonb value is an object.
+void require_object(Datum jsonb, const char* what);
+
 // The text of a jsonb value. Throws Error PT400 naming `what` unless it is an object.
 std::string json_object_text(Datum jsonb, const char* what);
 

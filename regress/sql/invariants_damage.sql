@@ -73,6 +73,8 @@ CREATE FUNCTION pg_temp.damage(what text, how text, p_full boolean DEFAULT false
 BEGIN
     ALTER TABLE holdfast.ai_usage_ledger DISABLE TRIGGER append_only;
     ALTER TABLE holdfast.credit_grants DISABLE TRIGGER append_only;
+    ALTER TABLE holdfast.workflow_history DISABLE TRIGGER append_only;
+    ALTER TABLE holdfast.workflows DISABLE TRIGGER state_by_transition_only;
     EXECUTE how;
     RETURN QUERY SELECT what, c.invariant, c.subject, c.expected, c.actual FROM holdfast.check_invariants(p_full) c;
     IF NOT FOUND THEN
@@ -120,6 +122,27 @@ SELECT d.* FROM (VALUES
     ('refund of more than was charged', $$INSERT INTO holdfast.ai_usage_ledger (id, organization_id, created_at, prompt_tokens, completion_tokens, cost, kind, corrects)
        VALUES ('da3a0000-0000-0000-0000-000000000009', 'da3a0000-0000-0000-0000-000000000001', '2026-01-03 00:00Z', 0, 0, -0.75, 'refund', 'da3a0000-0000-0000-0000-000000000001')$$)
     ) c(what, how), LATERAL pg_temp.damage(c.what, c.how) d;
+
+-- The same for a workflow that moves.
+SELECT state FROM holdfast.advance_workflow(:workflow, :org, 'CREATED', 'ICP_PENDING');
+SELECT state FROM holdfast.advance_workflow(:workflow, :org, 'ICP_PENDING', 'ICP_PROCESSING', 'worker');
+SELECT * FROM holdfast.check_invariants(p_full => true);
+SELECT d.* FROM (VALUES
+    ('state set by force', $$UPDATE holdfast.workflows SET state = 'ICP_COMPLETED' WHERE id = 'da3a0000-0000-0000-0000-0000000000a1'$$),
+    ('fence set by force', $$UPDATE holdfast.workflows SET fence = 1 WHERE id = 'da3a0000-0000-0000-0000-0000000000a1'$$),
+    ('last transition deleted', $$DELETE FROM holdfast.workflow_history WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1' AND seq = 2$$),
+    ('last transition altered', $$UPDATE holdfast.workflow_history SET to_state = 'CANCELLED' WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1' AND seq = 2$$),
+    ('transition slipped in', $$INSERT INTO holdfast.workflow_history (organization_id, workflow_id, seq, from_state, to_state, created_at)
+       VALUES ('da3a0000-0000-0000-0000-000000000001', 'da3a0000-0000-0000-0000-0000000000a1', 3, 'ICP_PROCESSING', 'ICP_COMPLETED', now())$$),
+    ('workflow made in the middle', $$INSERT INTO holdfast.workflows (id, organization_id, state) VALUES ('da3a0000-0000-0000-0000-0000000000a2', 'da3a0000-0000-0000-0000-000000000001', 'COMPLETED');
+       INSERT INTO holdfast.budget_counters (budget_id, organization_id, period_start, scope) VALUES ('da3a0000-0000-0000-0000-0000000000a2', 'da3a0000-0000-0000-0000-000000000001', '-infinity', 'workflow')$$),
+    ('lease vanished', $$DELETE FROM holdfast.workflow_leases WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1'$$),
+    ('lease of another fence', $$UPDATE holdfast.workflow_leases SET fence = 1 WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1'$$)
+    ) c(what, how), LATERAL pg_temp.damage(c.what, c.how) d;
+SELECT d.* FROM (VALUES
+    ('old transition deleted', $$DELETE FROM holdfast.workflow_history WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1' AND seq = 1$$),
+    ('old transition altered', $$UPDATE holdfast.workflow_history SET to_state = 'CANCELLED' WHERE workflow_id = 'da3a0000-0000-0000-0000-0000000000a1' AND seq = 1$$)
+    ) c(what, how), unnest('{false,true}'::boolean[]) p_full, LATERAL pg_temp.damage(c.what || CASE WHEN p_full THEN ', full run' ELSE '' END, c.how, p_full) d;
 
 -- What was checked before is not added up again: damage there is found by a full run.
 SELECT d.* FROM (VALUES

@@ -34,6 +34,8 @@ UPDATE sample SET run_id = (SELECT r.run_id FROM holdfast.start_run(organization
 SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
+SELECT count(a.state) FROM sample s, LATERAL holdfast.advance_workflow(s.workflow_id, s.organization_id, 'CREATED', 'ICP_PENDING') a;
+
 -- Every function has its place: in a profile, a trigger's, or internal and named here.
 SELECT p.oid::regprocedure AS function_without_profile FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::regtype
@@ -42,7 +44,8 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
-      share_out_limit,open_credit_account,lock_organization,maintenance_lock}'::text[]);
+      share_out_limit,open_credit_account,lock_organization,check_graph_in_use,
+      initial_workflow_state,workflow_faults,maintenance_lock}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
@@ -72,6 +75,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_ledger_id' THEN '(SELECT entry_id FROM sample OFFSET 1)'
         WHEN 'p_account' THEN '''user:ann'''
         WHEN 'p_entries' THEN '''[{"model": "m", "prompt_tokens": 1, "completion_tokens": 1, "cost": 1}]'''
+        WHEN 'p_leases' THEN '''[]'''
         ELSE CASE p_type WHEN 'text'::regtype THEN '''gpt-4o-mini''' WHEN 'bytea'::regtype THEN 'sha256(''x'')'
                          WHEN 'jsonb'::regtype THEN '''{}''' WHEN 'text[]'::regtype THEN '''{openai}''' ELSE '1' END END || '::' || p_type::regtype
 $$;
@@ -97,6 +101,8 @@ INSERT INTO others VALUES
     ('heartbeat_steps', 'holdfast.heartbeat_steps(''w'', (SELECT ARRAY[organization_id] FROM sample OFFSET 1), (SELECT ARRAY[run_id] FROM sample OFFSET 1), ''{a}'', ''{1}'')'),
     ('check_definition', NULL), ('reap_run_steps', NULL), -- reads nothing; ends what has run out anyway
     ('expire_holds', NULL), -- ends what has run out anyway
+    ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), -- the graphs
+    ('reap_workflow_leases', NULL), -- fails what nobody works on any more
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
@@ -132,7 +138,7 @@ SELECT c.relname,
        pg_temp.rows_of(c.oid, 'holdfast_operator', '{"organization_id": "7e000000-0000-0000-0000-000000000001"}', :theirs) AS bound_operator
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
 WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v') ORDER BY 1;
--- What has no organization is the price list, or not the reader's.
+-- What has no organization is the price list, the graphs, or not the reader's.
 SELECT c.relname AS readable_without_organization FROM pg_class c
 WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
   AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege('holdfast_reader', c.oid, 'SELECT')

@@ -33,6 +33,15 @@ SELECT hold_id FROM holdfast.hold_workflow_cost(:'workflow', '$org', 1, p_user_i
   p_idempotency_key => 'd2000000-0000-4000-8000-0000000000f1');
 SELECT granted FROM holdfast.hold_workflow_cost(:'workflow', '$org', 1, p_ttl => '1 microsecond');
 SELECT granted FROM holdfast.hold_workflow_cost(:'workflow', '$org', 1000);
+BEGIN;
+INSERT INTO holdfast.workflow_states (graph, state, step, status, is_initial, is_terminal, lease_ttl) VALUES
+  ('render', 'queued', 1, 'pending', true, false, NULL), ('render', 'drawing', 1, 'processing', false, false, '1 minute'),
+  ('render', 'broken', 1, 'failed', false, true, NULL), ('render', 'drawn', 1, 'completed', false, true, NULL);
+INSERT INTO holdfast.workflow_transitions (graph, from_state, to_state, kind) VALUES ('render', 'queued', 'drawing', 'claim'),
+  ('render', 'drawing', 'broken', 'failure'), ('render', 'drawing', 'drawn', 'forward');
+COMMIT;
+SELECT count(holdfast.create_workflow('$org', p_graph => 'render')) FROM generate_series(1, 2);
+SELECT count(c) FROM holdfast.claim_workflow_step('$org', 'pen', p_graph => 'render') c;
 INSERT INTO holdfast.idempotent_calls (organization_id, idempotency_key, fingerprint, hold_id, created_at, answer_status, answer)
 VALUES ('$org', 'again', '\x01', 'd2000000-0000-4000-8000-0000000000f1', now(), 200, 'fine');
 SQL
@@ -57,7 +66,7 @@ diff "$folder/before" "$folder/after" || { echo 'the restored rows (>) differ' &
 
 # What was known is known, what was held is held, and new rows get new numbers.
 answers=$(run_sql -d $target -F ' ' <<SQL
-SELECT id AS workflow FROM holdfast.intent_workflows \gset
+SELECT id AS workflow FROM holdfast.intent_workflows WHERE graph = 'intent' \gset
 SELECT duplicate FROM holdfast.record_usage_and_increment(:'workflow', '$org', 'rope', 200, 200, p_user_id => 'ada',
   p_idempotency_key => 'd2000000-0000-4000-8000-000000000200');
 SELECT overrun FROM holdfast.record_usage_and_increment(:'workflow', '$org', 'rope', 1, 1, 0.75, p_user_id => 'ada',
@@ -66,7 +75,10 @@ SELECT count(DISTINCT seq) = count(*) AND max(seq) = (SELECT last_value FROM hol
 INSERT INTO holdfast.ai_provider_pricing (provider, model, cost_per_1m_input, cost_per_1m_output) VALUES ('acme', 'hemp', 1, 1);
 SELECT price_id = (SELECT max(price_id) FROM holdfast.ai_provider_pricing) FROM holdfast.ai_provider_pricing WHERE model = 'hemp';
 SELECT holdfast.expire_holds();
-SELECT count(*) FROM holdfast.check_invariants();
+SELECT a.state, a.fence FROM holdfast.intent_workflows w, LATERAL holdfast.advance_workflow(w.id, '$org', 'drawing', 'drawn', 'pen', p_fence => 1) a
+  WHERE w.state = 'drawing';
+SELECT c.state, c.attempt FROM holdfast.claim_workflow_step('$org', 'pen', p_graph => 'render') c;
+SELECT count(*) FROM holdfast.check_invariants(p_full => true);
 SQL
 )
 diff - <(printf '%s\n' "$answers") <<EOF
@@ -75,6 +87,8 @@ t
 t
 t
 1
+drawn 2
+drawing 1
 0
 EOF
 echo "$(wc -l <"$folder/before") tables and sequences are as they were"

@@ -85,5 +85,5 @@ start_postgres "$SCRATCH/plain" 'fsync = off' "holdfast.database = 'postgres'"
 sql -d postgres -c 'CREATE EXTENSION holdfast'
 [[ $(sql -d postgres -c "SELECT granted FROM holdfast.hold_workflow_cost(NULL, '$org', 0.5, p_ttl => '1 millisecond')") == t ]]
 [[ $(pid_of 'holdfast launcher') == '' ]]
-[[ $(sql -d postgres -F ' ' -c 'SELECT duty, done, error IS NULL FROM holdfast.run_maintenance()' | grep expire_holds) == 'expire_holds 1 t' ]]
+sql -d postgres -F ' ' -c 'SELECT duty, done, error IS NULL FROM holdfast.run_maintenance()' | grep -qx 'expire_holds 1 t'
 echo 'ok: without preloading, run_maintenance() does it'

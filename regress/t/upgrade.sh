@@ -55,7 +55,8 @@ for version in $versions; do upgrade_from "$version"; done
 # The last was from 0.1.0.
 [[ $(run_sql -d $upgraded -c 'SELECT count(DISTINCT seq) = count(*) AND min(seq) = 1 FROM holdfast.ai_usage_ledger') == t ]]
 
-# A hold of 0.1.0 is settled, a key of 0.1.0 is known, one that ran out is swept, its month still has its limit.
+# A hold of 0.1.0 is settled, a key of 0.1.0 is known, one that ran out is swept, its month still has its limit, its
+# workflow moves.
 org=d1000000-0000-4000-8000-000000000001 workflow=d1000000-0000-4000-8000-0000000000a1
 answers=$(run_sql -d $upgraded -F ' ' <<SQL
 SELECT cost, total_ai_cost, duplicate, overrun FROM holdfast.record_usage_and_increment('$workflow', '$org', 'rope', 1, 1, 0.2,
@@ -66,6 +67,7 @@ SELECT holdfast.expire_holds();
 SELECT granted, scope, limit_usd, spent, held FROM holdfast.hold_workflow_cost(NULL, '$org', 9.051);
 SELECT granted FROM holdfast.hold_workflow_cost(NULL, '$org', 9.05);
 SELECT holdfast.get_organization_monthly_ai_cost('$org');
+SELECT state, step, fence FROM holdfast.advance_workflow('$workflow', '$org', 'CREATED', 'ICP_PENDING');
 SELECT count(*) FROM holdfast.check_invariants();
 SQL
 )
@@ -76,5 +78,6 @@ diff - <(sed -E 's/(\.[0-9]*[1-9])0+\b/\1/g' <<<"$answers") <<EOF
 f organization 10 0.95 0
 t
 0.95
+ICP_PENDING 1 1
 0
 EOF

@@ -9,11 +9,13 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
           get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,
-          check_definition,list_workflow_definitions,get_run,list_runs,get_run_events}'::text[],
+          check_definition,list_workflow_definitions,get_run,list_runs,get_run_events,
+          get_step_from_state,get_status_from_state,can_access_step,validate_workflow_graph,workflow_overview}'::text[],
         '{authenticate_key,open_call,settle_call,release_call,create_workflow,check_workflow_cost_limit,
           hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
-          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,save_workflow_definition,start_run,claim_step,complete_step,fail_step,
-          heartbeat_steps,cancel_run,approve_step,reap_run_steps}'::text[],
+          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,save_workflow_definition,start_run,
+          claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
+          advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
           revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance}'::text[]
@@ -46,13 +48,14 @@ BEGIN
     SELECT string_agg(c.oid::regclass::text, ', ') INTO tables FROM pg_class c
     WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v')
       AND c.relname NOT IN ('idempotent_calls', 'api_keys')
-      AND (p_profile = 'operator' OR c.relname = 'ai_provider_pricing' OR c.relname NOT LIKE 'checked\_%' AND EXISTS (
+      AND (p_profile = 'operator' OR c.relname IN ('ai_provider_pricing', 'workflow_states', 'workflow_transitions') OR c.relname NOT LIKE 'checked\_%' AND EXISTS (
            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'));
     EXECUTE format('GRANT SELECT ON %s TO %I', tables, p_role);
     EXECUTE format('GRANT SELECT (organization_id, api_key_id, name, user_id, role, created_at, expires_at, revoked_at)'
                    ' ON holdfast.api_keys TO %I', p_role);
     IF p_profile = 'operator' THEN
         EXECUTE format('GRANT INSERT ON holdfast.ai_provider_pricing TO %I', p_role);
+        EXECUTE format('GRANT INSERT, UPDATE, DELETE ON holdfast.workflow_states, holdfast.workflow_transitions TO %I', p_role);
     END IF;
 END $$;
 COMMENT ON FUNCTION grant_access(text, text) IS

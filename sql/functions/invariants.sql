@@ -136,6 +136,45 @@ $$;
 COMMENT ON FUNCTION ledger_references(bigint) IS
 'What points at something that is not there: corrections and refunds with a seq above p_after, open holds (with 0: all holds), workflows.';
 
+CREATE FUNCTION workflow_faults(p_is_full boolean)
+    RETURNS TABLE (invariant text, organization_id uuid, subject text, expected numeric, actual numeric)
+    LANGUAGE sql STABLE AS $$
+    WITH states AS (
+        SELECT s.graph, s.state, s.is_initial, s.lease_ttl IS NOT NULL OR EXISTS (
+                   SELECT FROM holdfast.workflow_transitions t
+                   WHERE t.graph = s.graph AND t.from_state = s.state AND t.kind = 'claim') AS is_work
+        FROM holdfast.workflow_states s
+    ), compared AS (
+        -- Joined by equality throughout, so that millions of workflows are hashed and not looked up one by one.
+        SELECT w.organization_id, w.id, w.state, w.fence, h.to_state, n.seq AS next_seq, l.fence AS lease_fence,
+               CASE WHEN w.fence = 0 THEN s.is_initial ELSE h.to_state = w.state END IS NOT TRUE OR n.seq IS NOT NULL AS is_other,
+               s.is_work IS DISTINCT FROM (l.workflow_id IS NOT NULL) OR l.fence <> w.fence OR l.state <> w.state AS is_unheld
+        FROM holdfast.workflows w
+        LEFT JOIN states s ON s.graph = w.graph AND s.state = w.state
+        LEFT JOIN holdfast.workflow_history h ON h.organization_id = w.organization_id AND h.workflow_id = w.id AND h.seq = w.fence
+        LEFT JOIN holdfast.workflow_history n ON n.organization_id = w.organization_id AND n.workflow_id = w.id AND n.seq = w.fence + 1
+        LEFT JOIN holdfast.workflow_leases l ON l.organization_id = w.organization_id AND l.workflow_id = w.id
+    )
+    SELECT 'a workflow''s state is the last audited transition''s target', c.organization_id,
+           'workflow ' || c.id || ' in state ' || c.state || ', audited ' || coalesce(c.to_state, 'nothing'), c.fence::numeric,
+           coalesce(c.next_seq, CASE WHEN c.to_state IS NOT NULL THEN c.fence END)::numeric
+    FROM compared c WHERE c.is_other
+    UNION ALL
+    SELECT 'work that waits or is done has its lease', c.organization_id, 'workflow ' || c.id || ' in state ' || c.state,
+           c.fence, c.lease_fence
+    FROM compared c WHERE c.is_unheld
+    UNION ALL
+    SELECT 'the history of a workflow has no gap and no fork', b.organization_id,
+           'workflow ' || b.workflow_id || ' from ' || b.from_state || ', audited ' || coalesce(b.last_to, 'nothing'),
+           coalesce(b.last_seq, 0) + 1, b.seq
+    FROM (SELECT h.organization_id, h.workflow_id, h.seq, h.from_state, lag(h.seq) OVER w AS last_seq, lag(h.to_state) OVER w AS last_to
+          FROM holdfast.workflow_history h
+          WHERE p_is_full WINDOW w AS (PARTITION BY h.organization_id, h.workflow_id ORDER BY h.seq)) b
+    WHERE b.seq <> coalesce(b.last_seq, 0) + 1 OR b.from_state <> b.last_to
+$$;
+COMMENT ON FUNCTION workflow_faults(boolean) IS
+'Workflows whose state is not what their history ends with, or that wait or are worked on without a lease of their fence; expected and actual are fences. p_is_full: also histories with a row missing, or that do not begin where the one before ended (numbers of rows).';
+
 CREATE FUNCTION checked_advance(p_is_full boolean, p_after bigint, p_upto bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -217,6 +256,8 @@ BEGIN
     WHERE v.is_violated
     UNION ALL
     SELECT * FROM holdfast.ledger_references(after)
+    UNION ALL
+    SELECT * FROM holdfast.workflow_faults(is_full)
     ORDER BY 2, 3, 1;
     GET DIAGNOSTICS violations = ROW_COUNT;
     IF violations = 0 AND can_write AND upto >= after THEN
@@ -224,4 +265,4 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION check_invariants(boolean) IS
-'One row for each violation: which invariant, of which organization and subject, with the expected and the actual USD. No row: the books are right. A clean run is remembered (checked_ledger), and the next one adds up only the entries that came after; p_full adds up everything anew and finds damage to old entries too. The first run, and any in a read-only transaction, is full.';
+'One row for each violation: which invariant, of which organization and subject, with the expected and the actual USD (of a workflow''s history: rows). No row: the books are right. A clean run is remembered (checked_ledger), and the next one adds up only the entries that came after; p_full adds up everything anew and finds damage to old entries too. The first run, and any in a read-only transaction, is full.';
