@@ -5,6 +5,7 @@
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/rate_limit.hpp"
 #include "extension/run.hpp"
 #include "extension/worker.hpp"
 #include "extension/workflow.hpp"
@@ -21,6 +22,7 @@ void _PG_init(void) {
   holdfast::ledger::start();
   holdfast::workflow::start();
   holdfast::provider_health::start();
+  holdfast::rate_limit::start();
   holdfast::worker::start();
   holdfast::run::start();
   holdfast::pg::settings_complete();

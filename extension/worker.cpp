@@ -5,7 +5,9 @@
 
 #include "extension/pg/process.hpp"
 #include "extension/pg/settings.hpp"
+#include "extension/pg/shared_area.hpp"
 #include "extension/pg/spi.hpp"
+#include "extension/rate_limit.hpp"
 
 namespace holdfast::worker {
 
@@ -16,6 +18,7 @@ int interval_ms = 0;
 
 // A duty that has more to do than it does at once is repeated so often in one round.
 constexpr int kMostRepeats = 100;
+constexpr std::int64_t kUsPerMs = 1000;
 
 constexpr pg::ProcessKind kLauncher{"holdfast launcher", "holdfast_launcher_main"};
 constexpr pg::ProcessKind kMaintenance{"holdfast maintenance", "holdfast_maintenance_main"};
@@ -60,17 +63,23 @@ void serve(const std::string& name, Served& database, const std::map<std::string
                  "Raise max_worker_processes.");
 }
 
-// One launcher's life: false when it is told to end.
+// One launcher's life, until it is told to end.
 void launch_rounds() {
   Databases served;
+  std::int64_t next_round = 0;
   do {
-    pg::in_transaction(kLauncher.name, [&] {
-      read_setting(served);
-      const std::map<std::string, Oid> there = pg::list_databases();
-      for (auto& [name, database] : served)
-        serve(name, database, there);
-    });
-  } while (pg::wait_ms(interval_ms));
+    const std::int64_t now = pg::steady_us();
+    if (now >= next_round) {
+      next_round = now + interval_ms * kUsPerMs;
+      pg::in_transaction(kLauncher.name, [&] {
+        read_setting(served);
+        const std::map<std::string, Oid> there = pg::list_databases();
+        for (auto& [name, database] : served)
+          serve(name, database, there);
+      });
+    }
+    rate_limit::save_if_due();
+  } while (pg::wait_ms(std::min(interval_ms, rate_limit::save_interval_ms())));
 }
 
 struct Duty {

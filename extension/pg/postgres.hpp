@@ -23,6 +23,10 @@
 #include <utility>
 #include <vector>
 
+#include <cerrno>
+#include <sys/stat.h>
+#include <unistd.h>
+
 extern "C" {
 #include <postgres.h>
 
@@ -49,6 +53,7 @@ extern "C" {
 #include <postmaster/interrupt.h>
 #include <storage/bufmgr.h>
 #include <storage/bufpage.h>
+#include <storage/fd.h>
 #include <storage/ipc.h>
 #include <storage/latch.h>
 #include <storage/lmgr.h>
@@ -61,6 +66,7 @@ extern "C" {
 #include <utils/date.h>
 #include <utils/fmgrprotos.h>
 #include <utils/guc.h>
+#include <utils/inet.h>
 #include <utils/inval.h>
 #include <utils/jsonb.h>
 #include <utils/lsyscache.h>

@@ -21,6 +21,8 @@ SELECT count(h.hold_id), count(r.ledger_id) FROM sample s,
     LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_user_id => 'ann', p_ttl => '1 microsecond') h,
     LATERAL holdfast.record_usage_and_increment(s.workflow_id, s.organization_id, 'm', 1, 1, 0.25, p_user_id => 'ann') r;
 SELECT count(*) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 7) h WHERE NOT h.granted;
+INSERT INTO holdfast.rate_limit_denials (organization_id, denial_id, created_at, layer, unit, limit_count, window_ms, retry_after_ms, tokens)
+SELECT organization_id, gen_random_uuid(), now(), 'user', 'requests', 100, 60000, 1, 0 FROM sample;
 ALTER TABLE sample ADD COLUMN hold_id uuid, ADD COLUMN key_id uuid, ADD COLUMN entry_id uuid;
 SELECT count(holdfast.write_off_call(h.hold_id, h.organization_id, 'test')) FROM holdfast.holds h JOIN sample s USING (organization_id);
 SELECT count(h.hold_id) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_ttl => '1 microsecond') h;
@@ -107,7 +109,8 @@ INSERT INTO others VALUES
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
     ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
-    ('breakers', NULL), ('provider_latencies', NULL);
+    ('breakers', NULL), ('provider_latencies', NULL),
+    ('get_rate_limits', NULL), ('rate_limit_memory', NULL), ('set_rate_limit', NULL), ('reset_rate_limit', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT proname FROM calls UNION ALL SELECT proname FROM others);
@@ -143,11 +146,11 @@ SELECT c.relname AS readable_without_organization FROM pg_class c
 WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
   AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege('holdfast_reader', c.oid, 'SELECT')
                      ELSE has_table_privilege('holdfast_reader', c.oid, 'SELECT') END
-  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id');
+  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id') ORDER BY 1;
 -- Nobody writes but through functions.
 SELECT r AS role, c.relname AS writable FROM unnest('{holdfast_app,holdfast_reader,holdfast_operator}'::text[]) r, pg_class c
 WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v')
-  AND (has_table_privilege(r, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(r, c.oid, 'INSERT, UPDATE'));
+  AND (has_table_privilege(r, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') OR has_any_column_privilege(r, c.oid, 'INSERT, UPDATE')) ORDER BY 1, 2;
 
 -- A function of the reader's own that is cheap to call does not see the rows that a view leaves out.
 BEGIN;

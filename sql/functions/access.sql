@@ -8,17 +8,18 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
         WHEN 'operator' THEN reading || calling || administering END
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
-          get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,
+          get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,get_rate_limits,
+          rate_limit_memory,
           check_definition,list_workflow_definitions,get_run,list_runs,get_run_events,
           get_step_from_state,get_status_from_state,can_access_step,validate_workflow_graph,workflow_overview}'::text[],
         '{authenticate_key,open_call,settle_call,release_call,create_workflow,check_workflow_cost_limit,
           hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
-          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,save_workflow_definition,start_run,
+          increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,check_rate_limit,save_workflow_definition,start_run,
           claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
           revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
-          maintenance_duties,run_duty,run_maintenance}'::text[]
+          maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit}'::text[]
     )) f(reading, calling, administering)
 $$;
 COMMENT ON FUNCTION profile_functions(text) IS

@@ -8,3 +8,4 @@ ALTER TABLE workflows
     SET (fillfactor = 70);
 -- include tables/workflow_graph.sql
 -- include data/workflow_graphs.sql
+-- include tables/rate_limit.sql
