@@ -50,6 +50,7 @@ constexpr const char* kColumns[] = {"organization_id",
                                     "fallback_used",
                                     "anomaly_flag"};
 pg::AppendTable entries("holdfast", "ai_usage_ledger", kColumns);
+pg::Sequence entry_numbers("holdfast", "ledger_seq");
 pg::KeyedTable entries_by_key("holdfast", "ai_usage_ledger", "ai_usage_ledger_pkey");
 
 // For a ledger to which a user has added triggers or columns.
@@ -147,12 +148,12 @@ pg::Parameters columns_of(const Charge& charge, const Costs& costs, const Entry&
       .add(charge.reported_cost)
       .add(entry.overrun)
       .add(entry.total_ai_cost)
-      .add(pg::from_jsonb_text(charge.metadata.value_or("{}")))
+      .add(charge.metadata ? pg::from_jsonb_text(*charge.metadata) : pg::empty_jsonb())
       .add(charge.subject.api_key_id)
       .add(charge.subject.community_id)
       .text(charge.subject.tool)
       .add(charge.corrects)
-      .add_int64(pg::next_number("holdfast", "ledger_seq"))
+      .add_int64(entry_numbers.next())
       .add_bool(false)
       .add_bool(false)
       .add_bool(false);
@@ -209,12 +210,15 @@ bool Entries::append(const Charge& charge, const Costs& costs, const Entry& entr
                      TimestampTz now) {
   if (!rows_) rows_.emplace(entries);
   const pg::Parameters columns = columns_of(charge, costs, entry, now);
-  if (rows_->suffices()) return rows_->add(columns, true);
-  return insert_entry.run(columns).size() == 1;
+  if (!rows_->suffices()) return insert_entry.run(columns).size() == 1;
+  if (charge.idempotency_key) return rows_->add_unless_taken(columns);
+  rows_->add(columns);
+  return true;
 }
 
 void start() {
   entries.watch();
+  entry_numbers.watch();
   entries_by_key.watch();
 }
 

@@ -6,6 +6,12 @@ namespace holdfast::pg {
 
 namespace {
 
+Oid relation_id(const char* schema, const char* name) {
+  const Oid relation = get_relname_relid(name, get_namespace_oid(schema, false));
+  if (!OidIsValid(relation)) elog(ERROR, "relation %s.%s does not exist", schema, name);
+  return relation;
+}
+
 int count_columns(TupleDesc shape) { // without those that were dropped
   int count = 0;
   for (int i = 0; i < shape->natts; ++i)
@@ -27,39 +33,31 @@ bool is_plain(Relation table, int columns) {
          count_columns(shape) == columns;
 }
 
-bool has_conflict(ResultRelInfo* target, TupleTableSlot* slot, EState* state) {
+// The column whose `IS NOT NULL` is the whole predicate of a partial index.
+AttrNumber not_null_predicate(List* predicate) {
+  if (list_length(predicate) != 1 || !IsA(linitial(predicate), NullTest)) return InvalidAttrNumber;
+  const auto* test = static_cast<NullTest*>(linitial(predicate));
+  if (test->nulltesttype != IS_NOT_NULL || !IsA(test->arg, Var)) return InvalidAttrNumber;
+  return reinterpret_cast<Var*>(test->arg)->varattno;
+}
+
+// Waits for a row in flight that has the key. Only where one was met: this is the executor's way.
+bool has_conflict(Relation table, TupleTableSlot* slot) {
+  EState* state = CreateExecutorState();
+  auto* target = makeNode(ResultRelInfo);
+  InitResultRelInfo(target, table, 1, nullptr, 0);
+  ExecOpenIndices(target, true);
   ItemPointerData conflicting;
 #if PG_VERSION_NUM >= 180000
   ItemPointerData none;
   ItemPointerSetInvalid(&none);
-  return !ExecCheckIndexConstraints(target, slot, state, &conflicting, &none, NIL);
+  const bool is_free = ExecCheckIndexConstraints(target, slot, state, &conflicting, &none, NIL);
 #else
-  return !ExecCheckIndexConstraints(target, slot, state, &conflicting, NIL);
+  const bool is_free = ExecCheckIndexConstraints(target, slot, state, &conflicting, NIL);
 #endif
-}
-
-// True when another session's row took the key first.
-bool insert_index_entries(ResultRelInfo* target, TupleTableSlot* slot, EState* state) {
-  bool conflict = false;
-#if PG_VERSION_NUM >= 160000
-  ExecInsertIndexTuples(target, slot, state, false, true, &conflict, NIL, false);
-#else
-  ExecInsertIndexTuples(target, slot, state, false, true, &conflict, NIL);
-#endif
-  return conflict;
-}
-
-// The row is there for others to wait for, but not yet in truth: should its key be taken, it is
-// killed without the end of the transaction.
-bool insert_speculatively(Relation table, ResultRelInfo* target, TupleTableSlot* slot,
-                          EState* state) {
-  const TransactionId transaction = GetCurrentTransactionId();
-  const uint32 token = SpeculativeInsertionLockAcquire(transaction);
-  table_tuple_insert_speculative(table, slot, GetCurrentCommandId(true), 0, nullptr, token);
-  const bool conflict = insert_index_entries(target, slot, state);
-  table_tuple_complete_speculative(table, slot, token, !conflict);
-  SpeculativeInsertionLockRelease(transaction);
-  return !conflict;
+  ExecCloseIndices(target);
+  FreeExecutorState(state);
+  return !is_free;
 }
 
 } // namespace
@@ -79,55 +77,98 @@ void AppendTable::forget_if(Oid relation) {
 
 void AppendTable::look_up() {
   if (OidIsValid(table_)) return;
-  const Oid found = get_relname_relid(table_name_, get_namespace_oid(schema_, false));
-  if (!OidIsValid(found)) elog(ERROR, "relation %s.%s does not exist", schema_, table_name_);
+  const Oid found = relation_id(schema_, table_name_);
+  const Relation table = table_open(found, AccessShareLock);
+  look_up_columns(table);
+  is_plain_ = is_plain(table, count_) && look_up_indexes(table);
+  table_close(table, AccessShareLock);
+  table_ = found;
+}
+
+void AppendTable::look_up_columns(Relation table) {
   for (int i = 0; i < count_; ++i) {
-    const AttrNumber attribute = get_attnum(found, columns_[i]);
+    const AttrNumber attribute = get_attnum(RelationGetRelid(table), columns_[i]);
     if (attribute == InvalidAttrNumber)
       elog(ERROR, "relation %s.%s has no column %s", schema_, table_name_, columns_[i]);
+    const Oid type = get_atttype(RelationGetRelid(table), attribute);
     attributes_[static_cast<std::size_t>(i)] = attribute;
-    const Oid type = get_atttype(found, attribute);
     enums_[static_cast<std::size_t>(i)] = type_is_enum(type) ? type : InvalidOid;
   }
-  table_ = found;
+}
+
+// False when an index needs the executor.
+bool AppendTable::look_up_indexes(Relation table) {
+  bool all_plain = true;
+  List* ids = RelationGetIndexList(table);
+  index_count_ = 0;
+  for (int i = 0; i < list_length(ids) && all_plain; ++i) {
+    const Relation index = index_open(list_nth_oid(ids, i), AccessShareLock);
+    List* predicate = RelationGetIndexPredicate(index);
+    const Index found{RelationGetRelid(index), not_null_predicate(predicate)};
+    all_plain = index_count_ < kMostIndexes && RelationGetIndexExpressions(index) == NIL &&
+                !index->rd_index->indisexclusion && index->rd_index->indimmediate &&
+                (predicate == NIL || found.unless_null != InvalidAttrNumber);
+    if (all_plain) indexes_[static_cast<std::size_t>(index_count_++)] = found;
+    index_close(index, AccessShareLock);
+  }
+  list_free(ids);
+  return all_plain;
 }
 
 AppendedRows::AppendedRows(AppendTable& table) : appended_(table) {
   AppendTable* appended = &table;
   call([this, appended] {
-    appended->look_up();
-    table_ = table_open(appended->table_, RowExclusiveLock);
-    suffices_ = is_plain(table_, appended->count_);
-    if (!suffices_) return;
+    for (;;) { // again where the table changed while we waited for it
+      appended->look_up();
+      table_ = table_open(appended->table_, RowExclusiveLock);
+      if (OidIsValid(appended->table_)) break;
+      table_close(table_, RowExclusiveLock);
+    }
     slot_ = table_slot_create(table_, nullptr);
-    state_ = CreateExecutorState();
-    const MemoryContext caller = MemoryContextSwitchTo(state_->es_query_cxt);
-    target_ = makeNode(ResultRelInfo);
-    InitResultRelInfo(target_, table_, 1, nullptr, 0);
-    ExecOpenIndices(target_, true);
-    MemoryContextSwitchTo(caller);
   });
 }
 
-AppendedRows::~AppendedRows() {
-  if (suffices_) {
-    ExecCloseIndices(target_);
-    ExecDropSingleTupleTableSlot(slot_);
-    FreeExecutorState(state_);
+AppendedRows::~AppendedRows() { // the locks go with the transaction
+  for (const Relation index : indexes_) {
+    if (index != nullptr) index_close(index, NoLock);
   }
-  table_close(table_, NoLock); // the lock goes with the transaction
+  ExecDropSingleTupleTableSlot(slot_);
+  table_close(table_, NoLock);
 }
 
-bool AppendedRows::add(const Parameters& values, bool looked) {
+void AppendedRows::add(const Parameters& values) {
   const Parameters* given = &values;
-  return call([this, given, looked] {
+  call([this, given] {
     fill(*given);
-    const bool is_added = insert(looked);
-    ExecClearTuple(slot_);
-    ResetPerTupleExprContext(state_);
-    CommandCounterIncrement();
+    table_tuple_insert(table_, slot_, GetCurrentCommandId(true), 0, nullptr);
+    insert_index_entries(false);
+    done();
+  });
+}
+
+bool AppendedRows::add_unless_taken(const Parameters& values) {
+  const Parameters* given = &values;
+  return call([this, given] {
+    fill(*given);
+    bool is_added = insert_speculatively();
+    while (!is_added && !is_taken()) {
+      CHECK_FOR_INTERRUPTS();
+      is_added = insert_speculatively();
+    }
+    done();
     return is_added;
   });
+}
+
+bool AppendedRows::is_taken() {
+  if (!has_conflict(table_, slot_)) return false;
+  if (IsolationUsesXactSnapshot()) raise_serialization_failure();
+  return true;
+}
+
+void AppendedRows::done() {
+  ExecClearTuple(slot_);
+  CommandCounterIncrement();
 }
 
 void AppendedRows::fill(const Parameters& values) {
@@ -154,20 +195,61 @@ void AppendedRows::fill(const Parameters& values) {
   slot_->tts_tableOid = RelationGetRelid(table_);
 }
 
-bool AppendedRows::insert(bool looked) {
-  for (;; looked = false) {
-    CHECK_FOR_INTERRUPTS();
-    if (!looked && has_conflict(target_, slot_, state_)) { // waits for one in flight
-      if (IsolationUsesXactSnapshot()) raise_serialization_failure();
-      return false;
-    }
-    if (insert_speculatively(table_, target_, slot_, state_)) return true;
-  }
+// The row is there for others to wait for, but not yet in truth: should its key be taken, it is
+// killed without the end of the transaction.
+bool AppendedRows::insert_speculatively() {
+  const TransactionId transaction = GetCurrentTransactionId();
+  const uint32 token = SpeculativeInsertionLockAcquire(transaction);
+  table_tuple_insert_speculative(table_, slot_, GetCurrentCommandId(true), 0, nullptr, token);
+  const bool is_free = insert_index_entries(true);
+  table_tuple_complete_speculative(table_, slot_, token, is_free);
+  SpeculativeInsertionLockRelease(transaction);
+  return is_free;
 }
 
-std::int64_t next_number(const char* schema, const char* sequence) {
-  return call([=] {
-    return nextval_internal(get_relname_relid(sequence, get_namespace_oid(schema, false)), false);
+// False when a unique index has the key already; unless it may, that is an error.
+bool AppendedRows::insert_index_entries(bool may_be_taken) {
+  bool is_free = true;
+  for (int i = 0; i < appended_.index_count_; ++i)
+    is_free = insert_index_entry(static_cast<std::size_t>(i), may_be_taken) && is_free;
+  return is_free;
+}
+
+bool AppendedRows::insert_index_entry(std::size_t number, bool may_be_taken) {
+  const AppendTable::Index& known = appended_.indexes_[number];
+  if (known.unless_null != InvalidAttrNumber && slot_->tts_isnull[known.unless_null - 1])
+    return true;
+  Relation& index = indexes_[number];
+  if (index == nullptr) index = index_open(known.id, RowExclusiveLock);
+  if (!index->rd_index->indisready) return true; // being built by another session
+  IndexInfo* info = BuildIndexInfo(index);
+  Datum values[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
+  FormIndexDatum(info, slot_, nullptr, values, nulls); // plain columns: no executor state needed
+  const IndexUniqueCheck check = !info->ii_Unique ? UNIQUE_CHECK_NO
+                                 : may_be_taken   ? UNIQUE_CHECK_PARTIAL
+                                                  : UNIQUE_CHECK_YES;
+  const bool is_free =
+      index_insert(index, values, nulls, &slot_->tts_tid, table_, check, false, info);
+#if PG_VERSION_NUM >= 170000
+  index_insert_cleanup(index, info);
+#endif
+  return is_free || check != UNIQUE_CHECK_PARTIAL;
+}
+
+void Sequence::watch() {
+  on_relation_change(
+      [](Datum sequence, Oid relation) {
+        Oid& id = reinterpret_cast<Sequence*>(DatumGetPointer(sequence))->id_;
+        if (relation == id || relation == InvalidOid) id = InvalidOid;
+      },
+      PointerGetDatum(this));
+}
+
+std::int64_t Sequence::next() {
+  return call([this] {
+    if (!OidIsValid(id_)) id_ = relation_id(schema_, name_);
+    return nextval_internal(id_, false);
   });
 }
 

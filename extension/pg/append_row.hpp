@@ -21,7 +21,16 @@ public:
 
 private:
   friend class AppendedRows;
+  static constexpr int kMostIndexes = 16;
+
+  struct Index {
+    Oid id = InvalidOid;
+    AttrNumber unless_null = InvalidAttrNumber; // WHERE this column IS NOT NULL
+  };
+
   void look_up();
+  void look_up_columns(Relation table);
+  bool look_up_indexes(Relation table);
   void forget_if(Oid relation);
 
   const char* schema_;
@@ -29,12 +38,15 @@ private:
   const char* const* columns_;
   int count_;
   Oid table_ = InvalidOid;
+  bool is_plain_ = false;
+  int index_count_ = 0;
+  std::array<Index, kMostIndexes> indexes_{};
   std::array<AttrNumber, kMostColumns> attributes_{};
   std::array<Oid, kMostColumns> enums_{}; // the column's type, if that is an enum
 };
 
 // The table, open for the rows that one call adds without the executor, which would take longer to
-// start than the rows take. Indexes of every kind are kept.
+// start than the rows take.
 class AppendedRows {
 public:
   explicit AppendedRows(AppendTable& table);
@@ -42,28 +54,42 @@ public:
   AppendedRows(const AppendedRows&) = delete;
   AppendedRows& operator=(const AppendedRows&) = delete;
 
-  // False when the table has what only the executor honours, such as a trigger of a user's or a
-  // column that is not listed: then the rows have to be inserted by a statement.
-  bool suffices() const { return suffices_; }
+  // False when the table has what only the executor honours, such as a trigger of a user's, a
+  // column that is not listed, or an index over an expression: then a statement has to insert.
+  bool suffices() const { return appended_.is_plain_; }
 
-  // Adds one row of these values, as INSERT … ON CONFLICT DO NOTHING would: false when a row with
-  // its key is there. An enum is given as text. `looked`: the caller has just seen that there is
-  // none, which saves a look.
-  bool add(const Parameters& values, bool looked);
+  // Adds one row of these values, whose key nobody else can have. An enum is given as text.
+  void add(const Parameters& values);
+
+  // The same as INSERT … ON CONFLICT DO NOTHING would: false when a row with this key is there. The
+  // caller has just seen that there is none.
+  bool add_unless_taken(const Parameters& values);
 
 private:
   void fill(const Parameters& values);
-  bool insert(bool looked);
+  bool insert_speculatively();
+  bool insert_index_entries(bool may_be_taken);
+  bool insert_index_entry(std::size_t number, bool may_be_taken);
+  bool is_taken();
+  void done();
 
   const AppendTable& appended_;
   Relation table_ = nullptr;
-  EState* state_ = nullptr;
-  ResultRelInfo* target_ = nullptr;
+  std::array<Relation, AppendTable::kMostIndexes> indexes_{};
   TupleTableSlot* slot_ = nullptr;
-  bool suffices_ = false;
 };
 
-// The next number of a sequence.
-std::int64_t next_number(const char* schema, const char* sequence);
+// A sequence. A static object, as the tables are.
+class Sequence {
+public:
+  constexpr Sequence(const char* schema, const char* name) : schema_(schema), name_(name) {}
+  void watch();
+  std::int64_t next();
+
+private:
+  const char* schema_;
+  const char* name_;
+  Oid id_ = InvalidOid;
+};
 
 } // namespace holdfast::pg

@@ -84,8 +84,12 @@ void KeyedTable::look_up() {
 KeyedRow::KeyedRow(KeyedTable& table, LOCKMODE mode) : keyed_(table) {
   KeyedTable* keyed = &table;
   call([this, keyed, mode] {
-    keyed->look_up();
-    table_ = table_open(keyed->table_, mode);
+    for (;;) { // again where the table changed while we waited for it
+      keyed->look_up();
+      table_ = table_open(keyed->table_, mode);
+      if (OidIsValid(keyed->table_)) break;
+      table_close(table_, mode);
+    }
     index_ = index_open(keyed->index_, mode);
     slot_ = table_slot_create(table_, nullptr);
   });

@@ -218,6 +218,16 @@ Datum from_jsonb_text(std::string_view json) {
   return call([=] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(chars)); });
 }
 
+Datum empty_jsonb() {
+  static Datum kept = call([] {
+    const MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+    const Datum made = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
+    MemoryContextSwitchTo(caller);
+    return made;
+  });
+  return kept;
+}
+
 Uuid new_uuid() {
   std::array<std::uint8_t, 16> random{};
   std::mt19937_64& source = random_source();

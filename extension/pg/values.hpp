@@ -37,6 +37,7 @@ Datum from_int16s(const std::vector<std::int16_t>& numbers);
 Datum from_usds(const std::vector<Usd>& amounts);
 Datum from_dates(const std::vector<std::int32_t>& days);
 Datum from_jsonb_text(std::string_view json);
+Datum empty_jsonb(); // {}, the same for ever
 
 // A fresh, time-ordered id.
 Uuid new_uuid();
