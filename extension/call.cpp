@@ -6,6 +6,8 @@
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/pricing.hpp"
+#include "extension/provider_health.hpp"
+#include "extension/rate_limit.hpp"
 
 using namespace holdfast;
 
@@ -77,11 +79,13 @@ struct Opening {
   std::string sizing; // strict, clamp, estimate
   std::optional<Uuid> community_id;
   std::optional<std::string> tool;
+  std::optional<Datum> ip;
+  std::optional<std::string> route;
 };
 
 // Its result row.
 struct Opened {
-  std::string outcome; // granted, denied, replay, in_flight
+  std::string outcome; // granted, denied, limited, replay, in_flight
   budget::HoldResult hold;
   std::string provider;
   std::string model;
@@ -93,6 +97,8 @@ struct Opened {
   std::optional<std::int32_t> answer_status;
   std::optional<std::string> answer;
   std::optional<Usd> first_cost; // what the call that is replayed cost
+  rate_limit::Decision rate;
+  std::int64_t trial = 0; // of the provider's circuit breaker
 };
 
 Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
@@ -116,6 +122,8 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
         .hint("Sizings are strict, clamp and estimate.");
   call.community_id = arguments.optional_uuid(13);
   call.tool = arguments.optional_text(14, "p_tool");
+  if (!arguments.is_null(15)) call.ip = arguments.required(15, "p_ip");
+  call.route = arguments.optional_text(16, "p_route");
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
 }
@@ -159,13 +167,31 @@ std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, Tim
   return std::nullopt;
 }
 
-Offer find_offer(const Opening& call, const std::string& model, TimestampTz now) {
+Offer find_offer(const Opening& call, const organization::Key& key, const std::string& model,
+                 TimestampTz now) {
   const PriceBook& book = pricing::book();
   const std::int32_t day = pg::utc_day(now);
-  if (call.provider) return {*call.provider, &book.find(*call.provider, model, day)};
-  const std::optional<Offer> offer =
-      book.cheapest(call.providers, model, day, call.prompt_tokens, call.completion_tokens);
-  if (offer) return *offer;
+  if (call.provider) {
+    const Offer only{*call.provider, &book.find(*call.provider, model, day)};
+    organization::require_allowed(key, only.provider, only.price->model);
+    if (const auto wait = provider_health::wait_ms(only.provider))
+      throw provider_health::refusal(only.provider, *wait);
+    return only;
+  }
+  // The cheapest that the key allows and whose breaker lets calls through.
+  std::vector<std::string> providers = call.providers;
+  std::optional<Error> why_not;
+  while (std::optional<Offer> offer =
+             book.cheapest(providers, model, day, call.prompt_tokens, call.completion_tokens)) {
+    const std::optional<std::int32_t> wait = provider_health::wait_ms(offer->provider);
+    std::optional<Error> reason = pg::caught(
+        [&] { organization::require_allowed(key, offer->provider, offer->price->model); });
+    if (!reason && wait) reason = provider_health::refusal(offer->provider, *wait);
+    if (!reason) return *offer;
+    if (!why_not || wait) why_not = reason;
+    providers.erase(std::find(providers.begin(), providers.end(), offer->provider));
+  }
+  if (why_not) throw Error(*why_not);
   const Price& elsewhere = book.find("", model, day); // throws when nobody prices it
   throw invalid("Model \"" + model + "\" is priced for " + elsewhere.provider +
                 ", which is not active here.")
@@ -212,14 +238,59 @@ budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
   return hold;
 }
 
+// Counts the call on the rate limits; whether they let it through. Not preloaded, there are none.
+bool is_within_limits(const Opening& call, const organization::Key& key, Opened& opened,
+                      const std::optional<std::string>& provider, TimestampTz now) {
+  if (!rate_limit::is_on()) return true;
+  rate_limit::Request request;
+  request.organization_id = call.organization_id;
+  request.user_id = opened.user_id;
+  request.ip = call.ip;
+  request.api_key_id = key.api_key_id;
+  request.key_requests = key.requests_per_minute;
+  request.key_tokens = key.tokens_per_minute;
+  request.provider = provider;
+  request.route = call.route;
+  request.workflow_id = call.workflow_id;
+  const std::int64_t tokens = std::int64_t{call.prompt_tokens} + call.completion_tokens;
+  request.tokens = static_cast<std::int32_t>(std::min<std::int64_t>(tokens, PG_INT32_MAX));
+  opened.rate = rate_limit::decide(request, now);
+  if (opened.rate.allowed) return true;
+  opened.outcome = "limited";
+  opened.retry_after_ms = opened.rate.retry_after_ms;
+  return false;
+}
+
+// Lets the call through the provider's breaker, which may have opened since it was looked at.
+void pass_breaker(Opened& opened) {
+  if (!provider_health::is_watched()) return;
+  const Breaker::Admission admission = provider_health::admit(opened.provider);
+  if (!admission.admitted)
+    throw provider_health::refusal(
+        opened.provider, provider_health::wait_ms(opened.provider).value_or(kRetryAfterMs));
+  opened.trial = admission.trial;
+}
+
+// A refused call has done nothing that could be repeated.
+void forget_claim(const Opening& call, const Uuid& hold_id) {
+  if (call.call_key)
+    forget_key.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
+}
+
 Opened open(const Opening& call, TimestampTz now) {
   const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
   budget::pin_budgets(call.organization_id);
   const Uuid hold_id = pg::new_uuid();
-  if (call.call_key)
-    if (std::optional<Opened> earlier = earlier_call(call, hold_id, now)) return *earlier;
   Opened opened;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
+  if (call.call_key) {
+    if (std::optional<Opened> earlier = earlier_call(call, hold_id, now)) {
+      // A repeat reaches no provider, but is a request like any other.
+      if (!is_within_limits(call, key, opened, std::nullopt, now)) return opened;
+      earlier->rate = opened.rate;
+      return *earlier;
+    }
+  }
   budget::HoldRequest request;
   request.subject.organization_id = call.organization_id;
   request.subject.workflow_id = call.workflow_id;
@@ -230,8 +301,12 @@ Opened open(const Opening& call, TimestampTz now) {
   request.subject.tool = call.tool;
   opened.advice = budget::advice_for(request.subject, now);
   opened.model = opened.advice.downgrade_model.value_or(call.model);
-  const Offer offer = find_offer(call, opened.model, now);
+  const Offer offer = find_offer(call, key, opened.model, now);
   opened.provider = offer.provider;
+  if (!is_within_limits(call, key, opened, opened.provider, now)) {
+    forget_claim(call, hold_id);
+    return opened;
+  }
   opened.completion_tokens = call.completion_tokens;
   request.subject.provider = opened.provider;
   request.model = opened.model;
@@ -240,8 +315,10 @@ Opened open(const Opening& call, TimestampTz now) {
   request.expires_at = call.expires_at;
   opened.hold = take_sized_hold(call, offer, request, opened, now);
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
-  if (call.call_key && !opened.hold.reservation.granted) // nothing happened that could be repeated
-    forget_key.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
+  if (opened.hold.reservation.granted)
+    pass_breaker(opened);
+  else
+    forget_claim(call, hold_id);
   return opened;
 }
 
@@ -277,7 +354,32 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   else
     row.null();
   row.text(opened.advice.warning);
+  if (opened.rate.layer)
+    row.text(name_of(*opened.rate.layer))
+        .add(Int64GetDatum(opened.rate.limit))
+        .add(Int64GetDatum(opened.rate.remaining))
+        .add_int32(opened.rate.reset_ms);
+  else
+    row.null().null().null().null();
+  if (opened.trial > 0)
+    row.add(Int64GetDatum(opened.trial));
+  else
+    row.null();
   return row.finish(fcinfo);
+}
+
+// How the provider did, where the caller says so: p_provider_ok, p_latency_ms and p_trial are the
+// arguments from `first` on.
+void report_provider(const pg::Arguments& arguments, int first,
+                     const std::optional<std::string>& provider) {
+  if (!provider_health::is_watched() || !provider) return;
+  const std::int64_t trial =
+      arguments.is_null(first + 2) ? 0 : DatumGetInt64(arguments.required(first + 2, "p_trial"));
+  if (!arguments.is_null(first) && !arguments.is_null(first + 1))
+    provider_health::report(*provider, arguments.boolean(first, "p_provider_ok"),
+                            std::max(arguments.integer(first + 1, "p_latency_ms"), 0), trial);
+  else if (trial > 0)
+    provider_health::give_back(*provider, trial);
 }
 
 // What settles a governed call.
@@ -351,6 +453,7 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
                           .add_int32(arguments.integer(10, "p_answer_status"))
                           .add(arguments.required(11, "p_answer")));
     remaining = budget::remaining_for(settlement.charge.subject, GetCurrentTimestamp());
+    if (!entry.duplicate) report_provider(arguments, 13, settlement.charge.subject.provider);
   }
   return pg::ResultRow()
       .add(entry.ledger_id)
@@ -375,6 +478,7 @@ HOLDFAST_FUNCTION(holdfast_release_call) {
   std::vector<budget::Move> moves;
   budget::add_release_moves(*hold, moves);
   budget::apply(moves, now);
+  report_provider(arguments, 2, hold->subject.provider);
   if (hold->call_key)
     forget_key.run(pg::Parameters().add(organization_id).text(hold->call_key).add(hold_id));
   return BoolGetDatum(true);

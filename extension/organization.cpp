@@ -14,7 +14,8 @@ constexpr std::size_t kKeyHashBytes = 32;
 
 constexpr Oid kFindKeyTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
 pg::Statement find_key("SELECT api_key_id, user_id, role, revoked_at IS NOT NULL,"
-                       " coalesce(expires_at <= $3, false)"
+                       " coalesce(expires_at <= $3, false), allowed_models, allowed_providers,"
+                       " requests_per_minute, tokens_per_minute"
                        " FROM holdfast.api_keys WHERE organization_id = $1 AND key_hash = $2",
                        kFindKeyTypes);
 
@@ -45,7 +46,26 @@ Key authenticate(const Uuid& organization_id, std::string_view key_hash) {
   const pg::Row row = rows[0];
   if (row.boolean(4)) throw bad_key("was revoked");
   if (row.boolean(5)) throw bad_key("has expired");
-  return {row.uuid(1), row.optional_text(2), row.text(3)};
+  Key key{row.uuid(1), row.optional_text(2), row.text(3), {}, {}, {}, {}};
+  if (!row.is_null(6)) key.allowed_models = pg::to_texts(row.datum(6));
+  if (!row.is_null(7)) key.allowed_providers = pg::to_texts(row.datum(7));
+  if (!row.is_null(8)) key.requests_per_minute = row.integer(8);
+  if (!row.is_null(9)) key.tokens_per_minute = row.bigint(9);
+  return key;
+}
+
+void require_allowed(const Key& key, const std::string& provider, const std::string& model) {
+  const auto permits = [](const std::vector<std::string>& names, const std::string& name) {
+    return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (!permits(key.allowed_providers, provider))
+    throw forbidden("The API key may not call the provider " + provider + ".")
+        .detail(JsonObject().text("field", "provider").text("provider", provider).str())
+        .hint("Name a provider that the key allows, or use another key.");
+  if (!permits(key.allowed_models, model))
+    throw forbidden("The API key may not call the model " + model + ".")
+        .detail(JsonObject().text("field", "model").text("model", model).str())
+        .hint("Name a model that the key allows, or use another key.");
 }
 
 } // namespace holdfast::organization

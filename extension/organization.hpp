@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace holdfast::organization {
 
@@ -18,7 +19,14 @@ struct Key {
   Uuid api_key_id;
   std::optional<std::string> user_id;
   std::string role;
+  std::vector<std::string> allowed_models;    // normalized; none: all
+  std::vector<std::string> allowed_providers; // none: all
+  std::optional<std::int32_t> requests_per_minute;
+  std::optional<std::int64_t> tokens_per_minute;
 };
+
+// Throws Error PT403 unless the key may call this model of this provider.
+void require_allowed(const Key& key, const std::string& provider, const std::string& model);
 
 // The key with this SHA-256 hash. Throws Error PT401 when it is unknown, revoked or expired.
 // Needs a pg::Spi.

@@ -209,19 +209,25 @@ bool is_watched() {
   return area.is_there();
 }
 
-BreakerState state_of(const std::string& provider) {
-  if (!is_watched()) return BreakerState::closed;
+std::optional<std::int32_t> wait_ms(const std::string& provider) {
+  if (!is_watched()) return std::nullopt;
   const BreakerRules by = rules();
   Places& table = places();
   const pg::Locked lock(area, pg::Locked::Mode::shared);
   const std::int64_t now = pg::steady_us();
   const Place* place = find(table, provider);
-  if (place == nullptr) return BreakerState::closed;
-  const BreakerState state = place->breaker.state(now, by);
-  // A half-open breaker whose trials are all out lets as little through as an open one.
-  if (state == BreakerState::half_open && place->breaker.retry_after(now, by) > 0)
-    return BreakerState::open;
-  return state;
+  if (place == nullptr || place->breaker.retry_after(now, by) == 0) return std::nullopt;
+  return to_ms(place->breaker.retry_after(now, by));
+}
+
+Error refusal(const std::string& provider, std::int32_t retry_after_ms) {
+  return unavailable("The circuit breaker of provider " + provider + " is open.")
+      .detail(JsonObject()
+                  .text("code", "circuit_open")
+                  .text("provider", provider)
+                  .number("retryAfterMs", retry_after_ms)
+                  .str())
+      .hint("Its calls fail or are slow. Try again later, or ask another provider.");
 }
 
 Breaker::Admission admit(const std::string& provider) {
@@ -232,7 +238,8 @@ Breaker::Admission admit(const std::string& provider) {
   return find_or_make(table, provider, now, by).breaker.admit(now, by);
 }
 
-void report(const std::string& provider, bool ok, std::int64_t latency_ms, std::int64_t trial) {
+BreakerState report(const std::string& provider, bool ok, std::int64_t latency_ms,
+                    std::int64_t trial) {
   const BreakerRules by = rules();
   Places& table = places();
   const pg::Locked lock(area, pg::Locked::Mode::exclusive);
@@ -241,12 +248,22 @@ void report(const std::string& provider, bool ok, std::int64_t latency_ms, std::
   place.breaker.report(now, by, ok, latency_ms * kUsPerMs, trial);
   place.latency.add(now, static_cast<double>(latency_ms), ok);
   ++(ok ? place.successes : place.failures);
+  return place.breaker.state(now, by);
 }
 
 void give_back(const std::string& provider, std::int64_t trial) {
   Places& table = places();
   const pg::Locked lock(area, pg::Locked::Mode::exclusive);
   if (Place* place = find(table, provider); place != nullptr) place->breaker.give_back(trial);
+}
+
+bool forget(const std::string& provider) {
+  Places& table = places();
+  const pg::Locked lock(area, pg::Locked::Mode::exclusive);
+  Place* place = find(table, provider);
+  if (place == nullptr) return false;
+  *place = Place();
+  return true;
 }
 
 std::optional<double> median_ms(const std::string& provider) {
@@ -290,8 +307,7 @@ HOLDFAST_FUNCTION(holdfast_breaker_report) {
         .detail(JsonObject().text("field", "p_latency_ms").number("value", latency_ms).str());
   const std::int64_t trial =
       arguments.is_null(3) ? 0 : DatumGetInt64(arguments.required(3, "p_trial"));
-  provider_health::report(provider, ok, latency_ms, trial);
-  return pg::from_text(name_of(provider_health::state_of(provider)));
+  return pg::from_text(name_of(provider_health::report(provider, ok, latency_ms, trial)));
 }
 
 HOLDFAST_FUNCTION(holdfast_breaker_give_back) {
@@ -299,6 +315,10 @@ HOLDFAST_FUNCTION(holdfast_breaker_give_back) {
   provider_health::give_back(arguments.text(0, "p_provider"),
                              DatumGetInt64(arguments.required(1, "p_trial")));
   return BoolGetDatum(true);
+}
+
+HOLDFAST_FUNCTION(holdfast_reset_breaker) {
+  return BoolGetDatum(provider_health::forget(pg::Arguments(fcinfo).text(0, "p_provider")));
 }
 
 HOLDFAST_FUNCTION(holdfast_breakers) {

@@ -54,7 +54,7 @@ constexpr std::array<Limit, kLimitLayers> kShipped = {{{100, -1, kMinuteUs},
                                                        {5'000, -1, kMinuteUs}}};
 
 pg::Statement list_rules("SELECT layer, route, coalesce(requests, -1), coalesce(tokens, -1),"
-                         " window_ms, tableoid FROM holdfast.rate_limits");
+                         " window_ms FROM holdfast.rate_limits");
 pg::Statement find_table("SELECT 'holdfast.rate_limits'::regclass::oid");
 
 std::vector<Rule> rules;
@@ -76,14 +76,22 @@ void know_rules() {
   if (are_known) return;
   rules_table = static_cast<Oid>(DatumGetObjectId(find_table.query()[0].datum(1)));
   are_known = true; // a change that comes while they are read is not missed
-  rules.clear();
+  struct Reading {
+    bool is_done = false;
+    ~Reading() {
+      if (!is_done) are_known = false;
+    }
+  } reading;
+  std::vector<Rule> read;
   const pg::Rows rows = list_rules.run();
   for (std::uint64_t i = 0; i < rows.size(); ++i) {
     const pg::Row row = rows[i];
-    rules.push_back({layer_named(row.text(1)),
-                     row.text(2),
-                     {row.integer(3), row.bigint(4), row.integer(5) * kUsPerMs}});
+    read.push_back({layer_named(row.text(1)),
+                    row.text(2),
+                    {row.integer(3), row.bigint(4), row.integer(5) * kUsPerMs}});
   }
+  rules = std::move(read);
+  reading.is_done = true;
 }
 
 // The layer's limit on this route: of the route's own if it has one, whose requests count apart.

@@ -73,6 +73,22 @@ Complaint set_default_provider(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_trusted_proxies(Config& config, const std::string& text) {
+  config.trusted_proxies.clear();
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    std::string_view name = rest.substr(0, comma);
+    while (!name.empty() && name.front() == ' ')
+      name.remove_prefix(1);
+    const auto network = parse_network(name);
+    if (!network) return "must be addresses or networks, separated by commas: 10.0.0.0/8,::1";
+    config.trusted_proxies.push_back(*network);
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return std::nullopt;
+}
+
 #define HOLDFAST_FIELD(member)                                                                     \
   [](Config & config) -> auto& {                                                                   \
     return config.member;                                                                          \
@@ -117,6 +133,9 @@ const std::vector<Setting>& settings() {
          number(1, 64, HOLDFAST_FIELD(database_pool_size))},
         {"--threads", "", "128", "connections served at the same time",
          number(1, 256, HOLDFAST_FIELD(threads))},
+        {"--trusted-proxies", "HOLDFAST_TRUSTED_PROXIES", "none",
+         "proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas",
+         set_trusted_proxies},
         {"--drain-timeout-ms", "", "30000", "for running calls to finish after SIGTERM or SIGINT",
          number(0, 3600000, HOLDFAST_FIELD(drain_timeout_ms))},
     };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/call.hpp"
+#include "gateway/client_address.hpp"
 #include "gateway/transport.hpp"
 
 #include <cstddef>
@@ -29,6 +30,7 @@ struct Config {
   int hold_ttl_ms = 660000;
   int drain_timeout_ms = 30000;
   std::string default_provider;
+  std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;
 };
 

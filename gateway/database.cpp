@@ -25,12 +25,13 @@ constexpr Statement kListModels{"holdfast_list_models",
 constexpr Statement kOpenCall{
     "holdfast_open_call",
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
-    "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning "
+    "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
+    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
     "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
-    "p_ttl => $12::interval, p_sizing => $13::text)",
+    "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text)",
     false};
 
 constexpr Statement kSettleCall{
@@ -40,12 +41,15 @@ constexpr Statement kSettleCall{
     "p_completion_tokens => $5::integer, p_cached_tokens => $6::integer, "
     "p_cache_write_tokens => $7::integer, p_reasoning_tokens => $8::integer, "
     "p_estimated => $9::boolean, p_reported_cost => $10::numeric, "
-    "p_answer_status => $11::integer, p_answer => $12::text, p_metadata => $13::jsonb)",
+    "p_answer_status => $11::integer, p_answer => $12::text, p_metadata => $13::jsonb, "
+    "p_provider_ok => $14::boolean, p_latency_ms => $15::integer, p_trial => $16::bigint)",
     true};
 
 constexpr Statement kReleaseCall{
     "holdfast_release_call",
-    "SELECT holdfast.release_call(p_organization_id => $1::uuid, p_hold_id => $2::uuid)", true};
+    "SELECT holdfast.release_call(p_organization_id => $1::uuid, p_hold_id => $2::uuid, "
+    "p_provider_ok => $3::boolean, p_latency_ms => $4::integer, p_trial => $5::bigint)",
+    true};
 
 constexpr Statement kExtendHold{
     "holdfast_extend_hold",
@@ -81,9 +85,20 @@ std::string tokens(std::int64_t count) {
   return std::to_string(std::clamp<std::int64_t>(count, 0, kMost));
 }
 
+std::optional<std::string> boolean(const std::optional<bool>& value) {
+  if (!value) return std::nullopt;
+  return *value ? "true" : "false";
+}
+
+std::optional<std::string> latency(const std::optional<std::int64_t>& ms) {
+  if (!ms) return std::nullopt;
+  return tokens(*ms); // bounded as these are
+}
+
 OpenOutcome to_outcome(const std::string& word) {
   if (word == "granted") return OpenOutcome::granted;
   if (word == "denied") return OpenOutcome::denied;
+  if (word == "limited") return OpenOutcome::limited;
   if (word == "replay") return OpenOutcome::replay;
   if (word == "in_flight") return OpenOutcome::in_flight;
   throw DatabaseError("XX000", "open_call answered an unknown outcome", "", "");
@@ -118,6 +133,10 @@ OpenedCall opened_call(const Rows& rows) {
   call.answer = rows.text(0, 13);
   call.completion_tokens = to_integer(rows.get(0, 14));
   call.warning = rows.get(0, 15);
+  if (rows.get(0, 16))
+    call.rate = RateFigures{rows.text(0, 16), *to_integer(rows.get(0, 17)),
+                            *to_integer(rows.get(0, 18)), *to_integer(rows.get(0, 19))};
+  call.trial = rows.get(0, 20);
   return call;
 }
 
@@ -169,12 +188,12 @@ std::vector<PricedModel> Database::list_models(const std::vector<std::string>& p
 OpenedCall Database::open_call(const OpenRequest& request) {
   std::optional<std::string> fingerprint;
   if (request.fingerprint) fingerprint = bytea(*request.fingerprint);
-  const Rows rows =
-      pool_.run(kOpenCall, {request.organization_id, bytea(request.key_hash), request.model,
-                            tokens(request.prompt_tokens), tokens(request.completion_tokens),
-                            request.provider, text_array(request.providers), request.workflow_id,
-                            request.user_id, request.idempotency_key, fingerprint,
-                            milliseconds(request.ttl_ms), request.sizing});
+  const Rows rows = pool_.run(
+      kOpenCall, {request.organization_id, bytea(request.key_hash), request.model,
+                  tokens(request.prompt_tokens), tokens(request.completion_tokens),
+                  request.provider, text_array(request.providers), request.workflow_id,
+                  request.user_id, request.idempotency_key, fingerprint,
+                  milliseconds(request.ttl_ms), request.sizing, request.client_ip, request.route});
   need_row(rows, "open_call");
   return opened_call(rows);
 }
@@ -186,13 +205,16 @@ SettledCall Database::settle_call(const Settlement& settlement) {
                     tokens(settlement.cached_tokens), tokens(settlement.cache_write_tokens),
                     tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
                     settlement.reported_cost_usd, std::to_string(settlement.answer_status),
-                    settlement.answer, settlement.metadata_json});
+                    settlement.answer, settlement.metadata_json, boolean(settlement.provider_ok),
+                    latency(settlement.latency_ms), settlement.trial});
   need_row(rows, "settle_call");
   return {rows.get(0, 0), rows.get(0, 1)};
 }
 
-bool Database::release_call(const std::string& organization_id, const std::string& hold_id) {
-  const Rows rows = pool_.run(kReleaseCall, {organization_id, hold_id});
+bool Database::release_call(const Settlement& released) {
+  const Rows rows = pool_.run(kReleaseCall, {released.organization_id, released.hold_id,
+                                             boolean(released.provider_ok),
+                                             latency(released.latency_ms), released.trial});
   need_row(rows, "release_call");
   return rows.text(0, 0) == "t";
 }

@@ -43,9 +43,19 @@ struct OpenRequest {
   std::optional<std::string> fingerprint;
   std::int64_t ttl_ms = 0;
   std::string sizing = "strict";
+  std::optional<std::string> client_ip;
+  std::optional<std::string> route;
 };
 
-enum class OpenOutcome { granted, denied, replay, in_flight };
+enum class OpenOutcome { granted, denied, limited, replay, in_flight };
+
+// How a call stands with the rate limit that is tightest, or that refused it.
+struct RateFigures {
+  std::string layer;
+  std::int64_t limit = 0;
+  std::int64_t remaining = 0;
+  std::int64_t reset_ms = 0;
+};
 
 // What open_call answered; which fields are set depends on the outcome.
 struct OpenedCall {
@@ -65,6 +75,8 @@ struct OpenedCall {
   std::string answer;
   std::optional<std::int64_t> completion_tokens; // at most so many are to be asked for
   std::optional<std::string> warning;            // the scope whose soft limit is reached
+  std::optional<RateFigures> rate;
+  std::optional<std::string> trial; // of the provider's circuit breaker
 };
 
 // What a granted call used, and what its caller was answered.
@@ -82,6 +94,10 @@ struct Settlement {
   int answer_status = 200;
   std::string answer;
   std::string metadata_json = "{}";
+  // How the provider did, where that is known.
+  std::optional<bool> provider_ok;
+  std::optional<std::int64_t> latency_ms;
+  std::optional<std::string> trial;
 };
 
 // The ledger's word on a settlement.
@@ -109,7 +125,8 @@ public:
   OpenedCall open_call(const OpenRequest& request);
   // Safe to repeat: the same hold settles once.
   SettledCall settle_call(const Settlement& settlement);
-  bool release_call(const std::string& organization_id, const std::string& hold_id);
+  // Of the settlement only the organization, the hold and how the provider did count.
+  bool release_call(const Settlement& released);
   void extend_hold(const std::string& organization_id, const std::string& hold_id,
                    std::int64_t ttl_ms);
 

@@ -28,6 +28,7 @@ void answer_whole(Services& services, RequestContext& context, GovernedCall& cal
     throw failed_attempt(context, call, door.shape(), *error);
   }
   const auto& answer = std::get<ChatAnswer>(result);
+  call.note_began();
   call.counter().add(answer);
   call.note_answering_model(answer.model);
   const std::string stored =

@@ -93,8 +93,9 @@ int run_gateway(const Config& config, const StopSignal& stop) {
       },
       milliseconds(config.hold_ttl_ms));
   Services services{config, database, transport, settlements, holds};
-  Server server({static_cast<std::size_t>(config.threads), config.max_body_bytes},
-                all_routes(services));
+  Server server(
+      {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
+      all_routes(services));
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {
     const bool ended_well = server.serve();

@@ -125,11 +125,20 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   context.model = order.chat.model;
   auto place = services.settlements.reserve();
   if (!place) throw no_place();
-  OpenedCall opened = services.database.open_call(open_request(services.config, order));
+  OpenRequest asked = open_request(services.config, order);
+  if (!context.client_ip.empty()) asked.client_ip = context.client_ip;
+  asked.route = context.route;
+  OpenedCall opened = services.database.open_call(asked);
   context.provider = opened.provider;
+  if (opened.rate && opened.outcome != OpenOutcome::limited) {
+    for (auto& header : rate_headers(*opened.rate))
+      context.notices.push_back(std::move(header));
+  }
   switch (opened.outcome) {
   case OpenOutcome::denied:
     throw error_from_denial(opened);
+  case OpenOutcome::limited:
+    throw error_from_rate_limit(opened);
   case OpenOutcome::in_flight:
     throw error_in_flight(opened);
   case OpenOutcome::replay:
@@ -168,6 +177,7 @@ std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()>
     throw HttpError(422, "provider_not_configured",
                     "The provider " + opened_.provider + " has no key in this gateway.");
   }
+  attempt_began_ = std::chrono::steady_clock::now();
   TransportLimits limits = services_.config.limits;
   // The first byte of an answer that is not streamed comes when all of it is made.
   if (!order_.chat.stream) limits.first_byte_timeout_ms = limits.total_timeout_ms;
@@ -179,6 +189,29 @@ void GovernedCall::note_answering_model(const std::string& model) {
   // jsonb takes no NUL, and a settlement must not fail over a name.
   const bool plain = model.size() <= kLongestModelName && model.find('\0') == std::string::npos;
   if (!model.empty() && plain) order_.metadata["answeredModel"] = model;
+}
+
+void GovernedCall::note_began() {
+  if (latency_ms_) return;
+  const auto took = std::chrono::steady_clock::now() - attempt_began_;
+  latency_ms_ = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+  if (!provider_ok_) provider_ok_ = true;
+}
+
+void GovernedCall::note_failed(const ProviderError& error) {
+  const ErrorClass kind = error.error_class;
+  // What the caller asked for, or the account's limits, tell nothing about the provider's health.
+  const bool is_its_own = kind == ErrorClass::overloaded || kind == ErrorClass::timeout ||
+                          kind == ErrorClass::network || kind == ErrorClass::server;
+  if (kind == ErrorClass::client_gone) return;
+  note_began();
+  provider_ok_ = !is_its_own;
+}
+
+void GovernedCall::note_provider(Settlement& end) const {
+  end.provider_ok = provider_ok_;
+  end.latency_ms = latency_ms_;
+  end.trial = opened_.trial;
 }
 
 Settlement GovernedCall::settlement(int answer_status, const std::string& answer) const {
@@ -199,6 +232,7 @@ Settlement GovernedCall::settlement(int answer_status, const std::string& answer
   settled.answer_status = answer_status;
   settled.answer = answer;
   settled.metadata_json = dump_json(order_.metadata);
+  note_provider(settled);
   return settled;
 }
 
@@ -230,6 +264,7 @@ void GovernedCall::release() {
   Settlement released;
   released.organization_id = order_.controls.key.organization_id;
   released.hold_id = opened_.hold_id;
+  note_provider(released);
   resolve({Resolution::Kind::release, std::move(released)});
 }
 

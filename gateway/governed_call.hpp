@@ -11,6 +11,7 @@
 #include "gateway/transport.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -78,11 +79,16 @@ public:
   // Gives the hold back: the provider charged nothing.
   void release();
 
+  // For the provider's circuit breaker: its answer has begun, or it failed.
+  void note_began();
+  void note_failed(const ProviderError& error);
+
   // Names the model that answered, for the ledger's metadata.
   void note_answering_model(const std::string& model);
 
 private:
   Settlement settlement(int answer_status, const std::string& answer) const;
+  void note_provider(Settlement& end) const;
   std::optional<SettledCall> resolve(Resolution resolution);
 
   Services& services_;
@@ -91,6 +97,9 @@ private:
   OpenedCall opened_;
   UsageCounter counter_;
   std::optional<SettlementQueue::Place> place_;
+  std::chrono::steady_clock::time_point attempt_began_ = std::chrono::steady_clock::now();
+  std::optional<bool> provider_ok_;
+  std::optional<std::int64_t> latency_ms_;
 };
 
 } // namespace holdfast::gateway

@@ -270,6 +270,27 @@ HttpError error_from_denial(const OpenedCall& call) {
   return answer;
 }
 
+std::vector<std::pair<std::string, std::string>> rate_headers(const RateFigures& rate) {
+  return {{"RateLimit-Limit", std::to_string(rate.limit)},
+          {"RateLimit-Remaining", std::to_string(rate.remaining)},
+          {"RateLimit-Reset", std::to_string(seconds_of(rate.reset_ms, 1))}};
+}
+
+HttpError error_from_rate_limit(const OpenedCall& call) {
+  const RateFigures rate = call.rate.value_or(RateFigures());
+  HttpError answer(429, "rate_limited",
+                   "The " + rate.layer + " limit of " + std::to_string(rate.limit) +
+                       " does not allow this call now. Try again after the time that Retry-After "
+                       "says.");
+  answer.retry_after_s = seconds_of(call.retry_after_ms, 1);
+  answer.headers = rate_headers(rate);
+  answer.details = {{"layer", nlohmann::json(rate.layer).dump()},
+                    {"limit", std::to_string(rate.limit)},
+                    {"remaining", std::to_string(rate.remaining)},
+                    {"retryAfterMs", std::to_string(call.retry_after_ms.value_or(0))}};
+  return answer;
+}
+
 HttpError error_in_flight(const OpenedCall& call) {
   HttpError answer(409, "idempotency_key_in_flight",
                    "The first call with this Idempotency-Key has not ended yet. Send the same "

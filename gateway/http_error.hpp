@@ -62,6 +62,12 @@ HttpError error_from_provider(const ProviderError& error, const std::string& pro
 // A call refused over a budget: 402.
 HttpError error_from_denial(const OpenedCall& call);
 
+// A call refused by a rate limit: 429, with the headers that say when it fits.
+HttpError error_from_rate_limit(const OpenedCall& call);
+
+// RateLimit-Limit, -Remaining and -Reset (in seconds).
+std::vector<std::pair<std::string, std::string>> rate_headers(const RateFigures& rate);
+
 // The same Idempotency-Key is at work: 409.
 HttpError error_in_flight(const OpenedCall& call);
 

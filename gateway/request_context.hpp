@@ -18,6 +18,7 @@ struct RequestContext {
   std::string request_id = new_uuid();
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   std::string route = "unknown";
+  std::string client_ip; // of the client, also behind a trusted proxy
   std::string organization_id;
   std::string provider;
   std::string model;

@@ -65,6 +65,14 @@ std::optional<HttpError> check_framing(const httplib::Request& request,
   return std::nullopt;
 }
 
+// All lines of a header as one list.
+std::string all_values(const httplib::Request& request, const char* name) {
+  std::string list;
+  for (std::size_t i = 0; i < request.get_header_value_count(name); ++i)
+    list += (i == 0 ? "" : ",") + request.get_header_value(name, i);
+  return list;
+}
+
 std::optional<HttpError> check_media(const httplib::Request& request) {
   const std::string encoding = request.get_header_value("Content-Encoding");
   if (!encoding.empty() && !same_word(encoding, "identity")) {
@@ -197,7 +205,7 @@ std::optional<HttpError> check_head(const httplib::Request& request,
 }
 
 Server::Server(ServerBounds bounds, std::vector<Route> routes)
-    : bounds_(bounds), routes_(std::move(routes)) {
+    : bounds_(std::move(bounds)), routes_(std::move(routes)) {
   new_task_queue = [this] {
     return std::make_unique<WorkerPool>(bounds_.threads, bounds_.threads, waiting_).release();
   };
@@ -327,6 +335,8 @@ bool Server::serve_one(ClientSocket& client, bool last) {
   const bool went_well = process_request(client, last, closed, [&](httplib::Request& request) {
     context.refusal = check_head(request, routes_, bounds_.max_body_bytes);
     context.unread = has_body(request);
+    context.client_ip = client_address(request.remote_addr, all_values(request, "X-Forwarded-For"),
+                                       bounds_.trusted_proxies);
     if (!context.refusal || context.refusal->status != 404) {
       context.route = request.method + " " + request.path;
     }

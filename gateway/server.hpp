@@ -1,6 +1,7 @@
 // The HTTP server: bounds, routes, error answers, the log line of each request.
 #pragma once
 
+#include "gateway/client_address.hpp"
 #include "gateway/http_library.hpp"
 #include "gateway/request_context.hpp"
 #include "gateway/worker_pool.hpp"
@@ -28,6 +29,7 @@ struct Route {
 struct ServerBounds {
   std::size_t threads = 128;
   std::size_t max_body_bytes = 1048576;
+  std::vector<Network> trusted_proxies;
 };
 
 // What is wrong with a request before its body is read; nothing when it may go on. 404 and 405 by

@@ -150,7 +150,7 @@ ResolutionResult try_resolution(Database& database, const Resolution& resolution
   const Settlement& settlement = resolution.settlement;
   try {
     if (resolution.kind == Resolution::Kind::release) {
-      database.release_call(settlement.organization_id, settlement.hold_id);
+      database.release_call(settlement);
     } else {
       const SettledCall answer = database.settle_call(settlement);
       if (settled != nullptr) *settled = answer;

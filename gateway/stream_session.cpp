@@ -58,6 +58,7 @@ private:
 
   bool fail(const ProviderError& error, httplib::DataSink& sink) {
     attempt_.reset();
+    call_->note_failed(error);
     if (error.error_class == ErrorClass::client_gone && !services_.cut) return abandon();
     log_failed_attempt(context_, call_->provider(), error);
     const HttpError told = error_from_provider(error, call_->provider());
@@ -105,6 +106,7 @@ private:
 HttpError failed_attempt(const RequestContext& context, GovernedCall& call, ErrorShape shape,
                          const ProviderError& error) {
   log_failed_attempt(context, call.provider(), error);
+  call.note_failed(error);
   HttpError told = error_from_provider(error, call.provider());
   if (!error.maybe_charged) {
     call.release();
@@ -128,6 +130,7 @@ void begin_stream(Services& services, RequestContext& context, std::unique_ptr<G
     }
     throw told;
   }
+  call->note_began();
   const auto session = std::make_shared<StreamSession>(services, context, std::move(call),
                                                        std::move(attempt), std::move(door));
   response.status = 200;

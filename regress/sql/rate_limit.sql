@@ -15,7 +15,8 @@ BEGIN;
 SELECT allowed FROM holdfast.check_rate_limit(:org, 'ada');
 SELECT current_setting('response.status');
 COMMIT;
-SELECT layer, unit, limit_count, window_ms, user_id, count(*) FROM holdfast.rate_limit_denials GROUP BY 1, 2, 3, 4, 5;
+SELECT layer, unit, limit_count, window_ms, user_id, count(*) FROM holdfast.rate_limit_denials
+WHERE organization_id = :org GROUP BY 1, 2, 3, 4, 5;
 -- Another user, and the same name in another organization.
 SELECT allowed, remaining FROM holdfast.check_rate_limit(:org, 'bob');
 SELECT allowed, remaining FROM holdfast.check_rate_limit(:other, 'ada');

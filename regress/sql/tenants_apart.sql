@@ -47,7 +47,7 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
       share_out_limit,open_credit_account,lock_organization,check_graph_in_use,
-      initial_workflow_state,workflow_faults,maintenance_lock}'::text[]);
+      initial_workflow_state,workflow_faults,maintenance_lock,new_api_key}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
@@ -110,7 +110,8 @@ INSERT INTO others VALUES
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
     ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
     ('breakers', NULL), ('provider_latencies', NULL),
-    ('get_rate_limits', NULL), ('rate_limit_memory', NULL), ('set_rate_limit', NULL), ('reset_rate_limit', NULL);
+    ('get_rate_limits', NULL), ('rate_limit_memory', NULL), ('set_rate_limit', NULL), ('reset_rate_limit', NULL),
+    ('reset_breaker', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT proname FROM calls UNION ALL SELECT proname FROM others);

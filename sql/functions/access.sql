@@ -18,8 +18,8 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
-          revoke_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
-          maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit}'::text[]
+          revoke_api_key,rotate_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
+          maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker}'::text[]
     )) f(reading, calling, administering)
 $$;
 COMMENT ON FUNCTION profile_functions(text) IS
@@ -52,7 +52,8 @@ BEGIN
       AND (p_profile = 'operator' OR c.relname IN ('ai_provider_pricing', 'workflow_states', 'workflow_transitions') OR c.relname NOT LIKE 'checked\_%' AND EXISTS (
            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'));
     EXECUTE format('GRANT SELECT ON %s TO %I', tables, p_role);
-    EXECUTE format('GRANT SELECT (organization_id, api_key_id, name, user_id, role, created_at, expires_at, revoked_at)'
+    EXECUTE format('GRANT SELECT (organization_id, api_key_id, name, user_id, role, created_at, expires_at, revoked_at,'
+                   ' allowed_models, allowed_providers, requests_per_minute, tokens_per_minute, replaced_by)'
                    ' ON holdfast.api_keys TO %I', p_role);
     IF p_profile = 'operator' THEN
         EXECUTE format('GRANT INSERT ON holdfast.ai_provider_pricing TO %I', p_role);

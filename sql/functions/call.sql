@@ -5,32 +5,37 @@ CREATE FUNCTION open_call(p_organization_id uuid, p_key_hash bytea, p_model text
                           p_workflow_id uuid DEFAULT NULL, p_user_id text DEFAULT NULL,
                           p_idempotency_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
                           p_ttl interval DEFAULT '10 minutes', p_sizing text DEFAULT 'strict',
-                          p_community_id uuid DEFAULT NULL, p_tool text DEFAULT NULL,
+                          p_community_id uuid DEFAULT NULL, p_tool text DEFAULT NULL, p_ip inet DEFAULT NULL,
+                          p_route text DEFAULT NULL,
                           OUT outcome text, OUT hold_id uuid, OUT provider text, OUT model text,
                           OUT estimated_cost numeric, OUT scope text, OUT limit_usd numeric, OUT spent numeric,
                           OUT held numeric, OUT remaining numeric, OUT expires_at timestamptz, OUT user_id text,
                           OUT retry_after_ms integer, OUT answer_status integer, OUT answer text,
-                          OUT completion_tokens integer, OUT warning text)
+                          OUT completion_tokens integer, OUT warning text, OUT rate_layer text, OUT rate_limit bigint,
+                          OUT rate_remaining bigint, OUT rate_reset_ms integer, OUT trial bigint)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_open_call';
-COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text) IS
-'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); replay (answer_status and answer are what the first call under p_idempotency_key answered, estimated_cost what it cost); or in_flight (that call has not ended). p_sizing strict holds the worst case; clamp lowers completion_tokens to what is left, and says so; estimate holds what 95 of 100 such calls of the organization cost. model is another than asked for when a budget''s downgrade threshold is reached; warning names the scope of a reached soft limit. Raises PT400, PT401 (API key), PT403, PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider).';
+COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text, inet, text) IS
+'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); limited (a rate limit refused; retry_after_ms); replay (answer_status and answer are what the first call under p_idempotency_key answered, estimated_cost what it cost); or in_flight (that call has not ended). p_sizing strict holds the worst case; clamp lowers completion_tokens to what is left, and says so; estimate holds what 95 of 100 such calls of the organization cost. model is another than asked for when a budget''s downgrade threshold is reached; warning names the scope of a reached soft limit. Where the library is preloaded, the call counts on the rate limits of check_rate_limit(), of which rate_layer is the tightest or the one that refused, and passes the provider''s circuit breaker; trial is to be given to settle_call() or release_call(). Raises PT400, PT401 (API key), PT403 (also a model or provider that the key does not allow), PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider), PT503 (the breaker is open).';
 
 CREATE FUNCTION settle_call(p_organization_id uuid, p_hold_id uuid, p_model text, p_prompt_tokens integer,
                             p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,
                             p_cache_write_tokens integer DEFAULT 0, p_reasoning_tokens integer DEFAULT 0,
                             p_estimated boolean DEFAULT false, p_reported_cost numeric DEFAULT NULL,
                             p_answer_status integer DEFAULT NULL, p_answer text DEFAULT NULL,
-                            p_metadata jsonb DEFAULT '{}',
+                            p_metadata jsonb DEFAULT '{}', p_provider_ok boolean DEFAULT NULL, p_latency_ms integer DEFAULT NULL,
+                            p_trial bigint DEFAULT NULL,
                             OUT ledger_id uuid, OUT cost numeric, OUT total_ai_cost numeric, OUT duplicate boolean,
                             OUT overrun numeric, OUT remaining numeric)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_settle_call';
-COMMENT ON FUNCTION settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb) IS
-'Settles a governed call by its hold: the ledger entry has the hold''s id, so repeating it charges nothing. Keeps the answer for repeats under the call''s idempotency key. remaining is what is left in USD of the tightest budget. Raises PT400, PT404 (hold), PT409, PT422 as record_usage_and_increment() does.';
+COMMENT ON FUNCTION settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb, boolean, integer, bigint) IS
+'Settles a governed call by its hold: the ledger entry has the hold''s id, so repeating it charges nothing. Keeps the answer for repeats under the call''s idempotency key. remaining is what is left in USD of the tightest budget. p_provider_ok and p_latency_ms tell the provider''s circuit breaker how the call went. Raises PT400, PT404 (hold), PT409, PT422 as record_usage_and_increment() does.';
 
-CREATE FUNCTION release_call(p_organization_id uuid, p_hold_id uuid) RETURNS boolean
+CREATE FUNCTION release_call(p_organization_id uuid, p_hold_id uuid, p_provider_ok boolean DEFAULT NULL,
+                             p_latency_ms integer DEFAULT NULL, p_trial bigint DEFAULT NULL)
+    RETURNS boolean
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_release_call';
-COMMENT ON FUNCTION release_call(uuid, uuid) IS
-'Ends a governed call that cost nothing: gives its hold back and frees its idempotency key. False when its hold has ended before. Raises PT404 for an unknown hold.';
+COMMENT ON FUNCTION release_call(uuid, uuid, boolean, integer, bigint) IS
+'Ends a governed call that cost nothing: gives its hold back and frees its idempotency key. p_provider_ok and p_latency_ms tell the provider''s circuit breaker how it went; without them a trial is given back. False when its hold has ended before. Raises PT404 for an unknown hold.';

@@ -17,6 +17,11 @@ CREATE FUNCTION breaker_give_back(p_provider text, p_trial bigint) RETURNS boole
 COMMENT ON FUNCTION breaker_give_back(text, bigint) IS
 'Gives back a trial of breaker_admit() that never became a call, so that another call can be it. True. One that is neither reported nor given back makes room after holdfast.breaker_trial_patience_ms. Raises PT400, 55000.';
 
+CREATE FUNCTION reset_breaker(p_provider text) RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'holdfast_reset_breaker';
+COMMENT ON FUNCTION reset_breaker(text) IS
+'Closes a provider''s circuit breaker by hand and forgets what was measured of it. Whether anything was known. Raises PT400, 55000.';
+
 CREATE FUNCTION breakers(OUT provider text, OUT state text, OUT calls integer, OUT failure_rate double precision,
                          OUT slow_rate double precision, OUT trials_out integer, OUT retry_after_ms integer,
                          OUT times_opened bigint)

@@ -9,3 +9,17 @@ ALTER TABLE workflows
 -- include tables/workflow_graph.sql
 -- include data/workflow_graphs.sql
 -- include tables/rate_limit.sql
+
+-- What a key is bound to.
+ALTER TABLE api_keys
+    ADD COLUMN allowed_models text[],
+    ADD COLUMN allowed_providers text[],
+    ADD COLUMN requests_per_minute integer CHECK (requests_per_minute >= 0),
+    ADD COLUMN tokens_per_minute bigint CHECK (tokens_per_minute >= 0),
+    ADD COLUMN replaced_by uuid;
+
+-- Functions whose parameters or results change are made anew.
+DROP FUNCTION IF EXISTS open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text);
+DROP FUNCTION IF EXISTS settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb);
+DROP FUNCTION IF EXISTS release_call(uuid, uuid);
+DROP FUNCTION IF EXISTS create_api_key(uuid, text, text, text, timestamptz);

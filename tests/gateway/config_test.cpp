@@ -120,6 +120,18 @@ TEST(ConfigTest, DefaultProviderNeedsItsKey) {
             "sandbox");
 }
 
+TEST(ConfigTest, TrustedProxiesAreAddressesOrNetworks) {
+  const std::vector<std::string> plain = {"--database", "dbname=x"};
+  EXPECT_TRUE(accepted(plain).trusted_proxies.empty());
+  const Config config = accepted(plain, {{"HOLDFAST_TRUSTED_PROXIES", "10.0.0.0/8, ::1"}});
+  ASSERT_EQ(config.trusted_proxies.size(), 2U);
+  EXPECT_TRUE(contains(config.trusted_proxies[0], "10.9.8.7"));
+  EXPECT_TRUE(contains(config.trusted_proxies[1], "::1"));
+  EXPECT_NE(refused({"--database", "dbname=x", "--trusted-proxies", "everyone"})
+                .find("--trusted-proxies"),
+            std::string::npos);
+}
+
 TEST(ConfigTest, RefusalsShowNoSecret) {
   const std::string secret = "hunter2 hunter2";
   EXPECT_EQ(refused({"--database", "x"}, {{"OPENAI_API_KEY", secret}}).find("hunter2"),

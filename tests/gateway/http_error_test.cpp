@@ -126,6 +126,21 @@ TEST(HttpErrorTest, DenialHasTheFiguresAsTheyAre) {
   EXPECT_EQ(error.headers[0].second, "0.04");
 }
 
+TEST(HttpErrorTest, RateLimitSaysWhoseAndWhen) {
+  OpenedCall call;
+  call.rate = RateFigures{"api_key", 500, 0, 1'500};
+  call.retry_after_ms = 61'001;
+  const HttpError error = error_from_rate_limit(call);
+  EXPECT_EQ(error.status, 429);
+  EXPECT_EQ(error.code, "rate_limited");
+  EXPECT_EQ(error.retry_after_s, 62);
+  const std::vector<std::pair<std::string, std::string>> headers = {
+      {"RateLimit-Limit", "500"}, {"RateLimit-Remaining", "0"}, {"RateLimit-Reset", "2"}};
+  EXPECT_EQ(error.headers, headers);
+  EXPECT_NE(error_body(error, ErrorShape::api, "r").find(R"("layer":"api_key")"),
+            std::string::npos);
+}
+
 TEST(HttpErrorTest, InFlightSaysWhenToComeBack) {
   OpenedCall call;
   call.retry_after_ms = 2500;

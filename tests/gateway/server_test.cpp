@@ -80,7 +80,7 @@ TEST(CheckHeadTest, BodyLengthMustBeCertainAndBounded) {
 // A server on a free port of the loopback, serving until it is destroyed.
 class RunningServer {
 public:
-  RunningServer() : server_({2, kMostBytes}, routes()) {
+  RunningServer() : server_({2, kMostBytes, {}}, routes()) {
     port_ = server_.bind("127.0.0.1", 0);
     serving_ = std::async(std::launch::async, [this] { return server_.serve(); });
   }
@@ -139,7 +139,7 @@ TEST(ServerTest, ChunkedBodyIsBoundedToo) {
 
 TEST(ServerTest, TakenAddressIsAnError) {
   const RunningServer server;
-  Server second({1, kMostBytes}, routes());
+  Server second({1, kMostBytes, {}}, routes());
   EXPECT_THROW(second.bind("127.0.0.1", server.port()), std::runtime_error);
 }
 

@@ -85,6 +85,7 @@ export async function createDatabase(name) {
   await admin.query(`CREATE DATABASE ${name}`);
   const session = await Session.open(name);
   await session.query('CREATE EXTENSION holdfast');
+  await session.query('SELECT holdfast.set_rate_limit(layer, NULL) FROM holdfast.get_rate_limits()');
   await session.close();
   return {
     async drop() {
