@@ -4,6 +4,7 @@
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/organization.hpp"
+#include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/jsonb.hpp"
 #include "extension/pg/keyed_row.hpp"
@@ -17,6 +18,12 @@ pg::KeyedTable workflows("holdfast", "workflows", "workflows_pkey");
 // Columns of workflows, as they were declared.
 enum Column : int { kGraph = 3, kState = 4, kData = 5, kUpdatedAt = 7, kFence = 8 };
 
+constexpr const char* kHistoryColumns[] = {
+    "organization_id", "workflow_id",    "seq",        "from_state", "to_state", "actor",
+    "reason",          "correlation_id", "created_at", "result"};
+pg::AppendTable history("holdfast", "workflow_history", kHistoryColumns);
+
+// For a history to which a user has added triggers or columns, and to raise the server's own error.
 constexpr Oid kHistoryTypes[] = {UUIDOID, UUIDOID, INT8OID, TEXTOID,        TEXTOID,
                                  TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID};
 pg::Statement insert_history(
@@ -135,7 +142,9 @@ void append_history(const Move& move, std::int64_t seq, TimestampTz now) {
     parameters.add(*move.result);
   else
     parameters.null();
-  insert_history.run(parameters);
+  pg::AppendedRows rows(history);
+  if (rows.suffices() && rows.add(parameters, true)) return;
+  insert_history.run(parameters); // a fork is refused here
 }
 
 // The state in which a worker does what waits in this one, or this one where it is work itself.
@@ -182,6 +191,7 @@ Error no_such_workflow(const Move& move) {
 
 void start() {
   workflows.watch();
+  history.watch();
   start_graphs();
 }
 
