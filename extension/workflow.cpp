@@ -23,7 +23,7 @@ constexpr const char* kHistoryColumns[] = {
     "reason",          "correlation_id", "created_at", "result"};
 pg::AppendTable history("holdfast", "workflow_history", kHistoryColumns);
 
-// For a history to which a user has added triggers or columns, and to raise the server's own error.
+// For a history to which a user has added triggers or columns.
 constexpr Oid kHistoryTypes[] = {UUIDOID, UUIDOID, INT8OID, TEXTOID,        TEXTOID,
                                  TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID};
 pg::Statement insert_history(
@@ -143,8 +143,10 @@ void append_history(const Move& move, std::int64_t seq, TimestampTz now) {
   else
     parameters.null();
   pg::AppendedRows rows(history);
-  if (rows.suffices() && rows.add(parameters, true)) return;
-  insert_history.run(parameters); // a fork is refused here
+  if (rows.suffices())
+    rows.add(parameters); // a fork is refused here, by the key
+  else
+    insert_history.run(parameters);
 }
 
 // The state in which a worker does what waits in this one, or this one where it is work itself.
