@@ -9,6 +9,8 @@
 #include "extension/pg/trigger.hpp"
 #include "extension/workflow.hpp"
 
+#include <set>
+
 namespace holdfast::workflow {
 
 namespace {
@@ -69,21 +71,30 @@ Error unknown_graph(const std::string& name) {
       .hint("The built-in graph is \"intent\"; others are made in holdfast.workflow_states.");
 }
 
-// Graphs of this transaction whose changes have been looked at since the last one.
-struct Looked {
+// What one transaction has done with graphs.
+struct Doings {
   std::uint64_t transaction = 0;
-  std::map<std::string, bool> graphs; // whether only what was inserted had been looked at
+  std::map<std::string, bool> looked; // at changes since the last: whether at inserts alone
+  std::set<std::string> begun;        // graphs on which it made workflows
 };
-Looked looked;
+Doings doings;
+
+Doings& doings_of_this_transaction() {
+  const std::uint64_t transaction = pg::transaction_number();
+  if (doings.transaction != transaction) doings = {transaction, {}, {}};
+  return doings;
+}
 
 constexpr Oid kCheckTypes[] = {TEXTOID, BOOLOID};
 pg::Statement check_in_use("SELECT holdfast.check_graph_in_use($1, $2)", kCheckTypes);
 
-void must_hold(const std::string& name, bool is_insert) {
-  const auto found = looked.graphs.find(name);
-  if (found != looked.graphs.end() && (is_insert || !found->second)) return;
+void must_hold(const std::string& name, bool was_inserted) {
+  Doings& ours = doings_of_this_transaction();
+  const bool is_insert = was_inserted && ours.begun.count(name) == 0;
+  const auto found = ours.looked.find(name);
+  if (found != ours.looked.end() && (is_insert || !found->second)) return;
   check_in_use.run(pg::Parameters().text(name).add_bool(is_insert));
-  looked.graphs[name] = is_insert;
+  ours.looked[name] = is_insert;
 }
 
 } // namespace
@@ -179,6 +190,7 @@ HOLDFAST_FUNCTION(holdfast_initial_workflow_state) {
           .detail(JsonObject().text("graph", name).str())
           .hint("holdfast.validate_workflow_graph('" + name + "') names its faults.");
     initial = graph->initial;
+    workflow::doings_of_this_transaction().begun.insert(name);
   }
   return pg::from_text(initial);
 }
@@ -186,14 +198,12 @@ HOLDFAST_FUNCTION(holdfast_initial_workflow_state) {
 // Fires after any statement that wrote states or transitions: every server process reads them anew.
 HOLDFAST_FUNCTION(holdfast_graph_changed) {
   pg::invalidate_trigger_table(fcinfo);
-  workflow::looked.graphs.clear();
+  workflow::doings.looked.clear();
   return PointerGetDatum(nullptr);
 }
 
 HOLDFAST_FUNCTION(holdfast_graph_must_hold) {
   const pg::RowChange change = pg::row_change(fcinfo, "graph");
-  const std::uint64_t transaction = pg::transaction_number();
-  if (workflow::looked.transaction != transaction) workflow::looked = {transaction, {}};
   pg::Spi spi;
   for (const std::string& name : change.values)
     workflow::must_hold(name, change.is_insert);

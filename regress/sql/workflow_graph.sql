@@ -90,6 +90,14 @@ DELETE FROM holdfast.workflow_states WHERE graph = 'render';
 DELETE FROM holdfast.workflow_transitions WHERE graph = 'render';
 INSERT INTO holdfast.workflow_states (graph, state, step, status, is_initial) VALUES ('render', 'review', 1, 'waiting', true);
 COMMIT;
+-- Nor is it a new graph any more once the same transaction has begun a workflow on it.
+BEGIN;
+INSERT INTO holdfast.workflow_states (graph, state, step, status, is_initial, is_terminal) VALUES
+    ('hasty', 'begun', 1, 'pending', true, false), ('hasty', 'ended', 1, 'completed', false, true);
+INSERT INTO holdfast.workflow_transitions (graph, from_state, to_state) VALUES ('hasty', 'begun', 'ended');
+SELECT holdfast.create_workflow(:org, p_graph => 'hasty') IS NOT NULL AS made;
+INSERT INTO holdfast.workflow_states (graph, state, step, status) VALUES ('hasty', 'limbo', 1, 'waiting');
+COMMIT;
 -- Work is not changed under a workflow that waits for it.
 SELECT state FROM holdfast.advance_workflow(:'drawing', :org, 'review', 'queued');
 UPDATE holdfast.workflow_transitions SET kind = 'forward' WHERE graph = 'render' AND kind = 'claim';
