@@ -13,6 +13,7 @@ constexpr std::int16_t kSlots = 16;
 
 // Called at load time.
 void watch_counters();
+void watch_holds();
 
 // One counter row: budget_counters without its key.
 struct CounterRow {

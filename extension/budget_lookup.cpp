@@ -152,6 +152,8 @@ std::optional<Usd> Figures::remaining() const {
 
 void start() {
   pg::on_relation_change(on_relation_change);
+  watch_counters();
+  watch_holds();
 }
 
 void pin_budgets(const Uuid& organization_id) {

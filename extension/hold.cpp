@@ -4,6 +4,7 @@
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/organization.hpp"
+#include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
 #include "extension/pg/spi.hpp"
@@ -14,14 +15,23 @@ namespace {
 
 constexpr int kPaymentRequired = 402;
 
+constexpr const char* kHoldColumns[] = {
+    "organization_id", "hold_id",    "workflow_id",  "amount", "created_at", "expires_at",
+    "user_id",         "api_key_id", "provider",     "model",  "call_key",   "budget_ids",
+    "period_starts",   "slots",      "community_id", "tool",   "status",     "ended_at"};
+pg::AppendTable holds("holdfast", "holds", kHoldColumns);
+
+// For holds to which a user has added triggers or columns.
 constexpr Oid kInsertHoldTypes[] = {
-    UUIDOID, UUIDOID, UUIDOID, NUMERICOID,   TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, UUIDOID,
-    TEXTOID, TEXTOID, TEXTOID, UUIDARRAYOID, DATEARRAYOID,   INT2ARRAYOID,   UUIDOID, TEXTOID};
+    UUIDOID,      UUIDOID,      UUIDOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+    TEXTOID,      UUIDOID,      TEXTOID, TEXTOID,    TEXTOID,        UUIDARRAYOID,
+    DATEARRAYOID, INT2ARRAYOID, UUIDOID, TEXTOID,    TEXTOID,        TIMESTAMPTZOID};
 pg::Statement insert_hold(
     "INSERT INTO holdfast.holds (organization_id, hold_id, workflow_id, amount, created_at,"
     " expires_at, user_id, api_key_id, provider, model, call_key, budget_ids, period_starts, slots,"
-    " community_id, tool)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    " community_id, tool, status, ended_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+    " $17::holdfast.hold_status, $18)"
     " ON CONFLICT DO NOTHING",
     kInsertHoldTypes);
 
@@ -107,25 +117,30 @@ bool record_hold(const HoldRequest& request, const Uuid& hold_id,
     period_starts.push_back(counter.key.period_start);
     slots.push_back(counter.key.is_shared() ? own_slot() : std::int16_t{0});
   }
-  return insert_hold
-             .run(pg::Parameters()
-                      .add(request.subject.organization_id)
-                      .add(hold_id)
-                      .add(request.subject.workflow_id)
-                      .add(request.amount)
-                      .add(TimestampTzGetDatum(now))
-                      .add(TimestampTzGetDatum(request.expires_at))
-                      .text(request.subject.user_id)
-                      .add(request.subject.api_key_id)
-                      .text(request.subject.provider)
-                      .text(request.model)
-                      .text(request.call_key)
-                      .add(pg::from_uuids(budget_ids))
-                      .add(pg::from_dates(period_starts))
-                      .add(pg::from_int16s(slots))
-                      .add(request.subject.community_id)
-                      .text(request.subject.tool))
-             .size() == 1;
+  const pg::Parameters columns = pg::Parameters()
+                                     .add(request.subject.organization_id)
+                                     .add(hold_id)
+                                     .add(request.subject.workflow_id)
+                                     .add(request.amount)
+                                     .add(TimestampTzGetDatum(now))
+                                     .add(TimestampTzGetDatum(request.expires_at))
+                                     .text(request.subject.user_id)
+                                     .add(request.subject.api_key_id)
+                                     .text(request.subject.provider)
+                                     .text(request.model)
+                                     .text(request.call_key)
+                                     .add(pg::from_uuids(budget_ids))
+                                     .add(pg::from_dates(period_starts))
+                                     .add(pg::from_int16s(slots))
+                                     .add(request.subject.community_id)
+                                     .text(request.subject.tool)
+                                     .text("open")
+                                     .null();
+  pg::AppendedRows rows(holds);
+  if (!rows.suffices()) return insert_hold.run(columns).size() == 1;
+  if (request.idempotency_key) return rows.add_unless_taken(columns);
+  rows.add(columns);
+  return true;
 }
 
 // The hold that an earlier call took under the same key, if any.
@@ -226,6 +241,10 @@ std::int32_t expire_due(std::int32_t most, TimestampTz now) {
 }
 
 } // namespace
+
+void watch_holds() {
+  holds.watch();
+}
 
 std::optional<std::int16_t> EndedHold::slot_on(const CounterKey& key) const {
   for (const Part& part : parts) {

@@ -33,12 +33,27 @@ bool is_plain(Relation table, int columns) {
          count_columns(shape) == columns;
 }
 
-// The column whose `IS NOT NULL` is the whole predicate of a partial index.
-AttrNumber not_null_predicate(List* predicate) {
-  if (list_length(predicate) != 1 || !IsA(linitial(predicate), NullTest)) return InvalidAttrNumber;
-  const auto* test = static_cast<NullTest*>(linitial(predicate));
-  if (test->nulltesttype != IS_NOT_NULL || !IsA(test->arg, Var)) return InvalidAttrNumber;
-  return reinterpret_cast<Var*>(test->arg)->varattno;
+AttrNumber column_of(const void* node) {
+  return IsA(node, Var) ? static_cast<const Var*>(node)->varattno : InvalidAttrNumber;
+}
+
+// Reads `column IS NOT NULL` or `column = 'a value of its enum'`; false for any other predicate.
+bool read_predicate(List* predicate, AttrNumber* column, std::optional<Datum>* value) {
+  if (predicate == NIL) return true;
+  if (list_length(predicate) != 1) return false;
+  const void* node = linitial(predicate);
+  if (IsA(node, NullTest)) {
+    const auto* test = static_cast<const NullTest*>(node);
+    *column = column_of(test->arg);
+    return test->nulltesttype == IS_NOT_NULL && *column != InvalidAttrNumber;
+  }
+  if (!IsA(node, OpExpr)) return false;
+  const auto* comparison = static_cast<const OpExpr*>(node);
+  if (get_opcode(comparison->opno) != F_ENUM_EQ || !IsA(lsecond(comparison->args), Const))
+    return false;
+  *column = column_of(linitial(comparison->args));
+  *value = static_cast<const Const*>(lsecond(comparison->args))->constvalue;
+  return *column != InvalidAttrNumber;
 }
 
 // Waits for a row in flight that has the key. Only where one was met: this is the executor's way.
@@ -103,11 +118,10 @@ bool AppendTable::look_up_indexes(Relation table) {
   index_count_ = 0;
   for (int i = 0; i < list_length(ids) && all_plain; ++i) {
     const Relation index = index_open(list_nth_oid(ids, i), AccessShareLock);
-    List* predicate = RelationGetIndexPredicate(index);
-    const Index found{RelationGetRelid(index), not_null_predicate(predicate)};
+    Index found{RelationGetRelid(index), InvalidAttrNumber, std::nullopt};
     all_plain = index_count_ < kMostIndexes && RelationGetIndexExpressions(index) == NIL &&
                 !index->rd_index->indisexclusion && index->rd_index->indimmediate &&
-                (predicate == NIL || found.unless_null != InvalidAttrNumber);
+                read_predicate(RelationGetIndexPredicate(index), &found.column, &found.value);
     if (all_plain) indexes_[static_cast<std::size_t>(index_count_++)] = found;
     index_close(index, AccessShareLock);
   }
@@ -217,8 +231,11 @@ bool AppendedRows::insert_index_entries(bool may_be_taken) {
 
 bool AppendedRows::insert_index_entry(std::size_t number, bool may_be_taken) {
   const AppendTable::Index& known = appended_.indexes_[number];
-  if (known.unless_null != InvalidAttrNumber && slot_->tts_isnull[known.unless_null - 1])
-    return true;
+  if (known.column != InvalidAttrNumber) {
+    const int at = known.column - 1;
+    if (slot_->tts_isnull[at] || (known.value && *known.value != slot_->tts_values[at]))
+      return true;
+  }
   Relation& index = indexes_[number];
   if (index == nullptr) index = index_open(known.id, RowExclusiveLock);
   if (!index->rd_index->indisready) return true; // being built by another session

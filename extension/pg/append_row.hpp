@@ -23,9 +23,11 @@ private:
   friend class AppendedRows;
   static constexpr int kMostIndexes = 16;
 
+  // A partial index is WHERE one column IS NOT NULL, or WHERE it equals a value of an enum.
   struct Index {
     Oid id = InvalidOid;
-    AttrNumber unless_null = InvalidAttrNumber; // WHERE this column IS NOT NULL
+    AttrNumber column = InvalidAttrNumber; // none: the index has every row
+    std::optional<Datum> value;
   };
 
   void look_up();

@@ -91,14 +91,17 @@ KeyedRow::KeyedRow(KeyedTable& table, LOCKMODE mode) : keyed_(table) {
       table_close(table_, mode);
     }
     index_ = index_open(keyed->index_, mode);
-    slot_ = table_slot_create(table_, nullptr);
   });
 }
 
 KeyedRow::~KeyedRow() {
-  ExecDropSingleTupleTableSlot(slot_);
+  if (slot_ != nullptr) ExecDropSingleTupleTableSlot(slot_);
   index_close(index_, NoLock); // the lock goes with the transaction
   table_close(table_, NoLock);
+}
+
+void KeyedRow::need_slot() { // what is only read needs none
+  if (slot_ == nullptr) slot_ = table_slot_create(table_, nullptr);
 }
 
 void KeyedRow::keep(TupleTableSlot* slot) {
@@ -154,6 +157,7 @@ bool KeyedRow::fetch_seen(const Datum* key, int count) {
 
 bool KeyedRow::lock() {
   return call([this] {
+    need_slot();
     TM_FailureData failure;
     const Snapshot snapshot = RegisterSnapshot(newest_snapshot());
     const TM_Result result = table_tuple_lock(
@@ -179,6 +183,7 @@ Oid KeyedRow::owner() const {
 
 bool KeyedRow::update(const int* columns, const Datum* values, int count) {
   return call([this, columns, values, count] {
+    need_slot();
     const bool nulls[MaxTupleAttributeNumber] = {};
     const HeapTuple changed = heap_modify_tuple_by_cols(
         tuple_, RelationGetDescr(table_), count, const_cast<int*>(columns),

@@ -60,6 +60,7 @@ public:
 private:
   bool scan(const Datum* key, int count, Snapshot snapshot);
   bool read_chain(ItemPointerData root, Snapshot snapshot, bool* all_dead);
+  void need_slot();
   void keep(TupleTableSlot* slot);
 
   const KeyedTable& keyed_;
