@@ -25,6 +25,7 @@ enum Kind : std::int32_t {
   kHasScoped = 1, // any budget but the organization's month
   kHasAdvice = 2, // a soft limit or a downgrade threshold
   kHasMonthLimit = 4,
+  kHasDefaults = 8, // budgets that every subject of a scope has
 };
 
 struct UuidHash {
@@ -53,17 +54,23 @@ pg::Statement find_kinds(
     "   AND (soft_limit_usd IS NOT NULL OR downgrade_at_usd IS NOT NULL)) THEN 2 ELSE 0 END"
     " + CASE WHEN EXISTS (SELECT FROM holdfast.budgets WHERE organization_id = $1"
     "   AND budget_id = $1 AND limit_usd IS NOT NULL) THEN 4 ELSE 0 END,"
-    " 'holdfast.budgets'::regclass::oid",
+    " 'holdfast.budgets'::regclass::oid, to_regclass('holdfast.budget_defaults') IS NOT NULL",
     kKindTypes);
+// The library may be newer than the extension in this database, which then has no defaults.
+pg::Statement find_defaults("SELECT CASE WHEN EXISTS (SELECT FROM holdfast.budget_defaults"
+                            " WHERE organization_id = $1) THEN 8 ELSE 0 END",
+                            kKindTypes);
 
 std::int32_t kinds_of(const Uuid& organization_id) {
   if (stale || kinds.size() > kMostKinds) kinds.clear();
   stale = false;
   const auto known = kinds.find(organization_id);
   if (known != kinds.end()) return known->second;
-  const pg::Row row = find_kinds.run(pg::Parameters().add(organization_id))[0];
+  const pg::Parameters parameters = pg::Parameters().add(organization_id);
+  const pg::Row row = find_kinds.run(parameters)[0];
   budgets_table = DatumGetObjectId(row.datum(2));
-  const std::int32_t found = row.integer(1);
+  std::int32_t found = row.integer(1);
+  if (row.boolean(3)) found |= find_defaults.run(parameters)[0].integer(1);
   if (!stale) kinds.emplace(organization_id, found);
   return found;
 }
@@ -79,6 +86,24 @@ constexpr Oid kSubjectTypes[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 pg::Statement find_scoped("SELECT b.budget_id, b.scope, b.period FROM holdfast.budgets b"
                           " WHERE b.budget_id <> $1 AND" HOLDFAST_BUDGET_APPLIES,
                           kSubjectTypes);
+
+// Budgets that a call's subjects have by default, and that no earlier call has made.
+#define HOLDFAST_BUDGET_MISSING                                                                    \
+  " FROM holdfast.budget_defaults d JOIN (VALUES ('user', $3), ('api_key', $4), ('community', "    \
+  "$5),"                                                                                           \
+  "   ('provider', $6), ('tool', $7)) v(scope, subject) ON v.scope = d.scope"                      \
+  " WHERE d.organization_id = $1 AND v.subject IS NOT NULL AND NOT EXISTS ("                       \
+  "   SELECT FROM holdfast.budgets b WHERE b.organization_id = d.organization_id"                  \
+  "   AND b.scope = d.scope AND b.subject = v.subject AND b.period = d.period)"
+pg::Statement find_missing("SELECT count(*) > 0" HOLDFAST_BUDGET_MISSING, kSubjectTypes);
+pg::Statement make_missing(
+    "INSERT INTO holdfast.budgets (organization_id, scope, subject, period, limit_usd,"
+    " soft_limit_usd, downgrade_at_usd, downgrade_model, source)"
+    " SELECT d.organization_id, d.scope, v.subject, d.period, d.limit_usd, d.soft_limit_usd,"
+    " d.downgrade_at_usd, d.downgrade_model, 'default'" HOLDFAST_BUDGET_MISSING
+    " ON CONFLICT DO NOTHING",
+    kSubjectTypes);
+#undef HOLDFAST_BUDGET_MISSING
 
 constexpr Oid kAdviceTypes[] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
                                 TEXTOID, TEXTOID, TEXTOID, DATEOID, DATEOID, DATEOID};
@@ -119,6 +144,15 @@ std::string_view known_scope(const std::string& name) {
     if (scope == name) return scope;
   }
   throw Error("XX000", "a budget has the unknown scope " + name);
+}
+
+// The first call that names a subject makes the budgets that it has by default. They begin with
+// nothing: whoever had spent before was given them when the default was set.
+void make_defaults(const Subject& subject) {
+  const pg::Parameters parameters = subject_parameters(subject);
+  if (!find_missing.run(parameters)[0].boolean(1)) return;
+  pg::lock_new_budgets(subject.organization_id); // no two sessions wait for each other's budgets
+  make_missing.run(parameters);
 }
 
 void add_scoped(const Subject& subject, std::int32_t today, std::vector<Applicable>& counters) {
@@ -170,7 +204,9 @@ std::vector<Applicable> counters_of(const Subject& subject, TimestampTz now) {
   if (subject.workflow_id)
     counters.push_back(
         {{*subject.workflow_id, subject.organization_id, kNoPeriodStart}, kWorkflow});
-  if ((kinds_of(subject.organization_id) & kHasScoped) != 0) add_scoped(subject, today, counters);
+  const std::int32_t has = kinds_of(subject.organization_id);
+  if ((has & kHasDefaults) != 0) make_defaults(subject);
+  if ((has & (kHasScoped | kHasDefaults)) != 0) add_scoped(subject, today, counters);
   counters.push_back(
       {{subject.organization_id, subject.organization_id, period_start(Period::month, today)},
        kOrganization});

@@ -33,6 +33,14 @@ std::optional<std::string> claim(std::string_view name) {
   return to_text(json);
 }
 
+bool caller_is_operator() {
+  return call([] {
+    return DatumGetBool(DirectFunctionCall3(
+        has_function_privilege_id_name, ObjectIdGetDatum(GetOuterUserId()),
+        CStringGetTextDatum("holdfast.check_invariants(boolean)"), CStringGetTextDatum("EXECUTE")));
+  });
+}
+
 void set_response_status(int status) {
   call([=] {
     const char* text = psprintf("%d", status);

@@ -9,6 +9,7 @@ namespace {
 // Sets our locks apart from the advisory locks of users, whose fourth field is 1 or 2.
 constexpr std::uint16_t kOrganizationLock = 0x4846;
 constexpr std::uint16_t kEntryLock = 0x4847;
+constexpr std::uint16_t kNewBudgetLock = 0x4848;
 
 // The server has room for ten callbacks of all extensions together: we take one.
 struct Watcher {
@@ -41,6 +42,10 @@ void lock_id(const Uuid& id, std::uint16_t lock_class, LOCKMODE mode) {
 
 void lock_organization(const Uuid& organization_id, LockKind kind) {
   lock_id(organization_id, kOrganizationLock, kind == LockKind::shared ? ShareLock : ExclusiveLock);
+}
+
+void lock_new_budgets(const Uuid& organization_id) {
+  lock_id(organization_id, kNewBudgetLock, ExclusiveLock);
 }
 
 void lock_entry(const Uuid& ledger_id) {

@@ -11,6 +11,9 @@ enum class LockKind { shared, exclusive };
 // sessions have committed: cached facts about budgets are fresh after it.
 void lock_organization(const Uuid& organization_id, LockKind kind);
 
+// Keeps other sessions from making budgets of this organization until the transaction ends.
+void lock_new_budgets(const Uuid& organization_id);
+
 // Keeps other refunds of this ledger entry waiting until the transaction ends.
 void lock_entry(const Uuid& ledger_id);
 

@@ -26,4 +26,19 @@ ROLLBACK TO s;
 SELECT * FROM holdfast.reconcile_invoice('groq', '2026-02-01', 1, '[{"model": "x", "amount": "a lot"}]');
 ROLLBACK TO s;
 SELECT * FROM holdfast.reconcile_invoice('groq', '2026-02-01', 1, '[{"model": "x", "amount": 1}, {"day": "2026-02-01", "model": "x", "amount": 1}]');
+ROLLBACK TO s;
+-- Days that no calendar has.
+SELECT * FROM holdfast.reconcile_invoice('groq', '2026-02-01', 1, '[{"day": "2026-02-29", "model": "x", "amount": 1}]');
+ROLLBACK TO s;
+SELECT * FROM holdfast.reconcile_invoice('groq', '2026-04-01', 1, '[{"day": "2026-04-31", "model": "x", "amount": 1}]');
+ROLLBACK TO s;
+SELECT * FROM holdfast.reconcile_invoice('groq', '2026-02-01', 1, '[{"day": "0000-01-01", "model": "x", "amount": 1}]');
+ROLLBACK TO s;
+SELECT part, verdict FROM holdfast.reconcile_invoice('groq', '2024-02-01', 1, '[{"day": "2024-02-29", "model": "x", "amount": 1}]');
+-- As many lines as it takes, beside as many entries.
+INSERT INTO holdfast.ai_usage_ledger (id, organization_id, created_at, provider, model, prompt_tokens, completion_tokens, cost)
+SELECT gen_random_uuid(), :org, timestamptz '2026-05-01Z' + i % 31 * interval '1 day', 'groq', 'model-' || i % 1000, 10, 20, 0.001 FROM generate_series(1, 100000) i;
+SELECT part, verdict, count(*), sum(calls) AS calls, sum(ledger_usd) AS ledger_usd, sum(difference_usd) AS difference_usd
+FROM holdfast.reconcile_invoice('groq', '2026-05-01', 100.001, (SELECT jsonb_agg(jsonb_build_object('day', date '2026-05-01' + i % 31,
+    'model', 'model-' || i % 1000, 'amount', CASE i WHEN 77777 THEN 0.002 ELSE 0.001 END)) FROM generate_series(1, 100000) i)) GROUP BY 1, 2 ORDER BY 1, 2;
 ROLLBACK;

@@ -47,6 +47,12 @@ BEGIN; :claims INSERT INTO holdfast.ai_usage_ledger (id) VALUES (gen_random_uuid
 -- A token without an organization reaches none; the service role reaches all.
 BEGIN; SET LOCAL ROLE holdfast_web; SET LOCAL request.jwt.claims = '{"role": "anon"}'; SELECT holdfast.create_workflow(:org); ROLLBACK;
 BEGIN; SET LOCAL ROLE holdfast_web; SET LOCAL request.jwt.claims = '{"role": "service_role"}'; SELECT holdfast.get_organization_monthly_ai_cost(:foreign_org); ROLLBACK;
+-- An operator whose token names no organization administers all, one whose token names one is held to it.
+SELECT holdfast.grant_access('holdfast_web', 'operator');
+BEGIN; SET LOCAL ROLE holdfast_web; SET LOCAL request.jwt.claims = '{"role": "holdfast_web"}';
+SELECT holdfast.set_budget(:org, 5) = :org AS set, holdfast.set_budget(:foreign_org, 5) = :foreign_org AS set; ROLLBACK;
+BEGIN; :claims SELECT holdfast.set_budget(:org, 5) = :org AS set; SELECT holdfast.set_budget(:foreign_org, 5); ROLLBACK;
+BEGIN; SET LOCAL ROLE holdfast_web; SET LOCAL request.jwt.claims = '{"organization_id": ""}'; SELECT holdfast.set_budget(:org, 5); ROLLBACK;
 SELECT status, amount FROM holdfast.holds WHERE organization_id = :foreign_org;
 SELECT * FROM holdfast.check_invariants();
 DROP OWNED BY holdfast_web;

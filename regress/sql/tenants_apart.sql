@@ -46,7 +46,7 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
-      share_out_limit,open_credit_account,lock_organization,check_graph_in_use,
+      share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,check_graph_in_use,
       initial_workflow_state,workflow_faults,maintenance_lock,new_api_key}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
@@ -106,7 +106,7 @@ INSERT INTO others VALUES
     ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), -- the graphs
     ('reap_workflow_leases', NULL), -- fails what nobody works on any more
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
-    ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL),
+    ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL), ('set_plan_budget', NULL), -- refused with such claims: budget_plans
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
     ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
     ('breakers', NULL), ('provider_latencies', NULL),

@@ -19,6 +19,8 @@ org=d2000000-0000-4000-8000-000000000001
 run_sql -d $source -c 'CREATE EXTENSION holdfast' -f - >/dev/null <<SQL
 SELECT holdfast.set_budget('$org', 50);
 SELECT holdfast.set_budget('$org', 5, 'user', 'ada', 'none', 4, 4.5, 'gpt-4o-mini');
+SELECT holdfast.set_plan_budget('pro', 40), holdfast.set_plan_budget('pro', 5, 'user', '*', 'week');
+SELECT holdfast.set_organization_plan('$org', 'pro');
 SELECT holdfast.grant_credits('$org', 'user:ada', 1000, 'welcome', 'd2000000-0000-4000-8000-0000000000c1');
 INSERT INTO holdfast.ai_provider_pricing (provider, model, cost_per_1m_input, cost_per_1m_output, effective_date)
 VALUES ('acme', 'rope', 1.5, 2.5, '2025-01-01');
@@ -74,6 +76,7 @@ SELECT overrun FROM holdfast.record_usage_and_increment(:'workflow', '$org', 'ro
 SELECT count(DISTINCT seq) = count(*) AND max(seq) = (SELECT last_value FROM holdfast.ledger_seq) FROM holdfast.ai_usage_ledger;
 INSERT INTO holdfast.ai_provider_pricing (provider, model, cost_per_1m_input, cost_per_1m_output) VALUES ('acme', 'hemp', 1, 1);
 SELECT price_id = (SELECT max(price_id) FROM holdfast.ai_provider_pricing) FROM holdfast.ai_provider_pricing WHERE model = 'hemp';
+SELECT max(price_id) FILTER (WHERE shipped) < 10000 AND min(price_id) FILTER (WHERE NOT shipped) >= 10000 FROM holdfast.ai_provider_pricing;
 SELECT holdfast.expire_holds();
 SELECT a.state, a.fence FROM holdfast.intent_workflows w, LATERAL holdfast.advance_workflow(w.id, '$org', 'drawing', 'drawn', 'pen', p_fence => 1) a
   WHERE w.state = 'drawing';
@@ -84,6 +87,7 @@ SQL
 diff - <(printf '%s\n' "$answers") <<EOF
 t
 0
+t
 t
 t
 1

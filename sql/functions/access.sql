@@ -17,7 +17,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,check_rate_limit,save_workflow_definition,start_run,
           claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
-        '{check_invariants,seal_ledger,verify_ledger,set_budget,refund_usage,grant_credits,create_api_key,
+        '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,refund_usage,grant_credits,create_api_key,
           revoke_api_key,rotate_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker}'::text[]
     )) f(reading, calling, administering)

@@ -33,7 +33,10 @@ BEGIN
     ELSIF (p_scope = 'organization') <> (p_subject = '') OR p_subject IS NULL OR octet_length(p_subject) > 255 THEN
         RAISE EXCEPTION 'A budget of scope % cannot have the subject "%".', p_scope, left(p_subject, 60)
             USING ERRCODE = 'PT400', HINT = 'Name the user, key, community, provider, tool or workflow; nothing for the organization.';
-    ELSIF p_scope IN ('workflow', 'api_key', 'community')
+    ELSIF p_scope = 'workflow' AND p_subject = '*' THEN
+        RAISE EXCEPTION 'Workflows have no budget by default.'
+            USING ERRCODE = 'PT400', HINT = 'A workflow has its own cost_limit; name one workflow.';
+    ELSIF p_scope IN ('workflow', 'api_key', 'community') AND p_subject <> '*'
           AND p_subject !~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' THEN
         RAISE EXCEPTION 'The subject "%" of a budget of scope % is no uuid in lower case.', left(p_subject, 60), p_scope
             USING ERRCODE = 'PT400';
@@ -88,29 +91,34 @@ $$;
 COMMENT ON FUNCTION share_out_limit(uuid, uuid, text, numeric) IS
 'Gives the counters of a budget, from its running period on, a new limit (NULL: none). The caller has locked the organization.';
 
-CREATE FUNCTION set_budget(p_organization_id uuid, p_limit_usd numeric, p_scope text DEFAULT 'organization',
-                           p_subject text DEFAULT '', p_period text DEFAULT 'month', p_soft_limit_usd numeric DEFAULT NULL,
-                           p_downgrade_at_usd numeric DEFAULT NULL, p_downgrade_model text DEFAULT NULL) RETURNS uuid
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    id uuid;
+CREATE FUNCTION check_budget_figures(p_limit_usd numeric, p_soft_limit_usd numeric, p_downgrade_at_usd numeric,
+                                     p_downgrade_model text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM holdfast.check_budget_subject(p_organization_id, p_scope, p_subject, p_period);
-    PERFORM holdfast.require_organization(p_organization_id);
     PERFORM holdfast.check_limit('p_limit_usd', p_limit_usd), holdfast.check_limit('p_soft_limit_usd', p_soft_limit_usd),
             holdfast.check_limit('p_downgrade_at_usd', p_downgrade_at_usd);
     IF (p_downgrade_at_usd IS NULL) <> (p_downgrade_model IS NULL) OR octet_length(p_downgrade_model) NOT BETWEEN 1 AND 255 THEN
         RAISE EXCEPTION 'A downgrade needs both the threshold and the model.'
             USING ERRCODE = 'PT400', HINT = 'Give p_downgrade_at_usd and p_downgrade_model, or neither.';
     END IF;
-    PERFORM holdfast.lock_organization(p_organization_id);
+END $$;
+COMMENT ON FUNCTION check_budget_figures(numeric, numeric, numeric, text) IS
+'Raises PT400 unless these can be the figures of a budget.';
+
+CREATE FUNCTION put_budget(p_organization_id uuid, p_scope text, p_subject text, p_period text, p_limit_usd numeric,
+                           p_soft_limit_usd numeric, p_downgrade_at_usd numeric, p_downgrade_model text, p_source text)
+    RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id uuid;
+BEGIN
     INSERT INTO holdfast.budgets AS b (organization_id, budget_id, scope, subject, period, limit_usd, soft_limit_usd,
-                                       downgrade_at_usd, downgrade_model)
+                                       downgrade_at_usd, downgrade_model, source)
     VALUES (p_organization_id,
             CASE WHEN p_scope = 'organization' AND p_period = 'month' THEN p_organization_id ELSE gen_random_uuid() END,
-            p_scope, p_subject, p_period, p_limit_usd, p_soft_limit_usd, p_downgrade_at_usd, p_downgrade_model)
+            p_scope, p_subject, p_period, p_limit_usd, p_soft_limit_usd, p_downgrade_at_usd, p_downgrade_model, p_source)
     ON CONFLICT (organization_id, scope, subject, period) DO UPDATE SET
-        limit_usd = excluded.limit_usd, soft_limit_usd = excluded.soft_limit_usd,
+        limit_usd = excluded.limit_usd, soft_limit_usd = excluded.soft_limit_usd, source = excluded.source,
         downgrade_at_usd = excluded.downgrade_at_usd, downgrade_model = excluded.downgrade_model, updated_at = now()
     RETURNING b.budget_id INTO id;
     -- A new budget begins with what its period has already seen; the organization's month is counted in any case.
@@ -123,14 +131,34 @@ BEGIN
     PERFORM holdfast.share_out_limit(p_organization_id, id, p_period, p_limit_usd);
     RETURN id;
 END $$;
+COMMENT ON FUNCTION put_budget(uuid, text, text, text, numeric, numeric, numeric, text, text) IS
+'Makes or changes one budget and returns its id. The caller has locked the organization.';
+
+CREATE FUNCTION set_budget(p_organization_id uuid, p_limit_usd numeric, p_scope text DEFAULT 'organization',
+                           p_subject text DEFAULT '', p_period text DEFAULT 'month', p_soft_limit_usd numeric DEFAULT NULL,
+                           p_downgrade_at_usd numeric DEFAULT NULL, p_downgrade_model text DEFAULT NULL) RETURNS uuid
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM holdfast.check_budget_subject(p_organization_id, p_scope, p_subject, p_period);
+    PERFORM holdfast.require_organization(p_organization_id);
+    PERFORM holdfast.check_budget_figures(p_limit_usd, p_soft_limit_usd, p_downgrade_at_usd, p_downgrade_model);
+    PERFORM holdfast.lock_organization(p_organization_id);
+    IF p_subject = '*' THEN
+        PERFORM holdfast.put_default(p_organization_id, p_scope, p_period, p_limit_usd, p_soft_limit_usd, p_downgrade_at_usd,
+                                     p_downgrade_model, 'own');
+        RETURN NULL;
+    END IF;
+    RETURN holdfast.put_budget(p_organization_id, p_scope, p_subject, p_period, p_limit_usd, p_soft_limit_usd,
+                               p_downgrade_at_usd, p_downgrade_model, 'own');
+END $$;
 COMMENT ON FUNCTION set_budget(uuid, numeric, text, text, text, numeric, numeric, text) IS
-'Sets a budget and returns its id: p_limit_usd refuses holds beyond it (NULL: counts only), p_soft_limit_usd warns, from p_downgrade_at_usd on calls go to p_downgrade_model. p_scope is organization, user, api_key, community, provider, tool or workflow, p_subject whom of these; p_period none, day, week or month (UTC). A new budget counts what its period has already seen. A workflow''s cost_limit is set on intent_workflows. Raises PT400, PT403.';
+'Sets a budget and returns its id: p_limit_usd refuses holds beyond it (NULL: counts only), p_soft_limit_usd warns, from p_downgrade_at_usd on calls go to p_downgrade_model. p_scope is organization, user, api_key, community, provider, tool or workflow, p_subject whom of these, or * for each user, key, community, provider or tool that has none of its own (then NULL is returned); p_period none, day, week or month (UTC). A new budget counts what its period has already seen. It goes before what the organization''s plan says; remove_budget() takes it back. A workflow''s cost_limit is set on intent_workflows. Raises PT400, PT403.';
 
 CREATE FUNCTION get_budgets(p_organization_id uuid,
                             OUT budget_id uuid, OUT scope text, OUT subject text, OUT period text, OUT period_start date,
                             OUT limit_usd numeric, OUT soft_limit_usd numeric, OUT downgrade_at_usd numeric,
                             OUT downgrade_model text, OUT spent numeric, OUT held numeric, OUT remaining numeric,
-                            OUT status text)
+                            OUT status text, OUT source text)
     RETURNS SETOF record
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT b.budget_id, b.scope, b.subject, b.period, holdfast.period_start(b.period), b.limit_usd, b.soft_limit_usd,
@@ -138,7 +166,7 @@ CREATE FUNCTION get_budgets(p_organization_id uuid,
            trim_scale(b.limit_usd - u.spent - u.held),
            CASE WHEN u.spent + u.held >= b.limit_usd THEN 'exhausted'
                 WHEN u.spent + u.held >= b.downgrade_at_usd THEN 'downgrade'
-                WHEN u.spent + u.held >= b.soft_limit_usd THEN 'warning' ELSE 'ok' END
+                WHEN u.spent + u.held >= b.soft_limit_usd THEN 'warning' ELSE 'ok' END, b.source
     FROM holdfast.budgets b, LATERAL (
         SELECT coalesce(sum(c.spent), 0) AS spent,
                coalesce(sum(c.held), 0) - (
@@ -152,4 +180,4 @@ CREATE FUNCTION get_budgets(p_organization_id uuid,
     ORDER BY b.scope, b.subject, b.period
 $$;
 COMMENT ON FUNCTION get_budgets(uuid) IS
-'The organization''s budgets with what is spent and held of them (USD) in the period that runs; status is ok, warning, downgrade or exhausted. Raises PT403.';
+'The organization''s budgets with what is spent and held of them (USD) in the period that runs; status is ok, warning, downgrade or exhausted; source who gave the figures: own, plan or default. Raises PT403.';

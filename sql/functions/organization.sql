@@ -3,7 +3,7 @@
 CREATE FUNCTION require_organization(p_organization_id uuid) RETURNS boolean
     LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'holdfast_require_organization';
 COMMENT ON FUNCTION require_organization(uuid) IS
-'True when the caller may act for the organization: without PostgREST claims, with the service role, or with an organization_id claim that names it. Raises PT403 otherwise.';
+'True when the caller may act for the organization: without PostgREST claims, with the service role, with an organization_id claim that names it, or as an operator whose claims name none. Raises PT403 otherwise.';
 
 CREATE FUNCTION create_api_key(p_organization_id uuid, p_name text, p_user_id text DEFAULT NULL,
                                p_role text DEFAULT 'member', p_expires_at timestamptz DEFAULT NULL,

@@ -16,7 +16,10 @@ BEGIN
     ELSIF EXISTS (SELECT FROM jsonb_array_elements(p_lines) l
                   WHERE jsonb_typeof(l) <> 'object' OR coalesce(l ->> 'model', '') = ''
                      OR coalesce(l ->> 'amount', '') !~ '^-?\d{1,15}(\.\d{1,18})?([eE]-?\d{1,2})?$'
-                     OR coalesce(l ->> 'day', '2000-01-01') !~ '^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$') THEN
+                     OR CASE WHEN coalesce(l ->> 'day', '2000-01-01') ~ '^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$'
+                             THEN right(l ->> 'day', 2)::integer > date_part('day',
+                                  (left(l ->> 'day', 8) || '01')::date + interval '1 month' - interval '1 day')
+                             ELSE true END) THEN
         RAISE EXCEPTION 'A line of the invoice is not {"day", "model", "amount"}.'
             USING ERRCODE = 'PT400', HINT = 'Give the day as YYYY-MM-DD (or leave it out of all lines) and the amount in USD.';
     ELSIF (SELECT count(DISTINCT coalesce(jsonb_typeof(l -> 'day'), 'null') = 'string') FROM jsonb_array_elements(p_lines) l) > 1 THEN

@@ -13,6 +13,7 @@ CREATE TABLE budgets (
     downgrade_at_usd numeric CHECK (downgrade_at_usd >= 0 AND downgrade_at_usd <= 1000000000000000
                                     AND scale(downgrade_at_usd) <= 18),
     downgrade_model text CHECK (octet_length(downgrade_model) BETWEEN 1 AND 255),
+    source text NOT NULL DEFAULT 'own' CONSTRAINT budgets_source CHECK (source IN ('own', 'plan', 'default')),
     PRIMARY KEY (organization_id, budget_id),
     UNIQUE (organization_id, scope, subject, period),
     CONSTRAINT budgets_scope CHECK
@@ -20,7 +21,7 @@ CREATE TABLE budgets (
     CONSTRAINT budgets_downgrade CHECK ((downgrade_at_usd IS NULL) = (downgrade_model IS NULL))
 );
 COMMENT ON TABLE budgets IS
-'Limits in USD on what a subject of an organization may spend in a period (UTC): limit_usd refuses, soft_limit_usd warns, from downgrade_at_usd on calls go to downgrade_model. subject is the user, key, community, provider, tool or workflow; for scope credits user:<id> or community:<id>. The organization''s own month has budget_id = organization_id and counts even without a limit. A workflow''s cost_limit is kept with its counter.';
+'Limits in USD on what a subject of an organization may spend in a period (UTC): limit_usd refuses, soft_limit_usd warns, from downgrade_at_usd on calls go to downgrade_model. subject is the user, key, community, provider, tool or workflow; for scope credits user:<id> or community:<id>. The organization''s own month has budget_id = organization_id and counts even without a limit. A workflow''s cost_limit is kept with its counter. source is who gave the figures: own (set_budget()), plan (the organization''s plan), default (the organization''s default for every subject of the scope, or nobody).';
 SELECT pg_extension_config_dump('budgets', '');
 
 -- Narrow, and its changing columns are in no index, so that every change is a HOT update.

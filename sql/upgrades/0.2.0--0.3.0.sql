@@ -23,3 +23,14 @@ DROP FUNCTION IF EXISTS open_call(uuid, bytea, text, integer, integer, text, tex
 DROP FUNCTION IF EXISTS settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb);
 DROP FUNCTION IF EXISTS release_call(uuid, uuid);
 DROP FUNCTION IF EXISTS create_api_key(uuid, text, text, text, timestamptz);
+
+ALTER TABLE holdfast.budgets ADD COLUMN source text NOT NULL DEFAULT 'own'
+    CONSTRAINT budgets_source CHECK (source IN ('own', 'plan', 'default'));
+
+DROP FUNCTION IF EXISTS holdfast.get_budgets(uuid); -- has one more column now
+
+-- include tables/plan.sql
+
+-- Prices that users add have ids of their own range from here on; what has one below keeps it.
+ALTER TABLE holdfast.ai_provider_pricing ALTER COLUMN price_id SET START WITH 10000;
+SELECT setval('holdfast.ai_provider_pricing_price_id_seq', greatest(last_value, 9999)) FROM holdfast.ai_provider_pricing_price_id_seq;
