@@ -172,7 +172,7 @@ Offer find_offer(const Opening& call, const organization::Key& key, const std::s
   const PriceBook& book = pricing::book();
   const std::int32_t day = pg::utc_day(now);
   if (call.provider) {
-    const Offer only{*call.provider, &book.find(*call.provider, model, day)};
+    Offer only{*call.provider, &book.find(*call.provider, model, day)};
     organization::require_allowed(key, only.provider, only.price->model);
     if (const auto wait = provider_health::wait_ms(only.provider))
       throw provider_health::refusal(only.provider, *wait);
@@ -231,9 +231,9 @@ budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
   if (call.sizing == "estimate")
     request.amount =
         std::min(worst, usual_cost(call.organization_id, *offer.price).value_or(worst));
-  const budget::HoldResult hold = call.sizing == "clamp"
-                                      ? take_clamped_hold(call, *offer.price, request, opened, now)
-                                      : budget::take_hold(request, now);
+  budget::HoldResult hold = call.sizing == "clamp"
+                                ? take_clamped_hold(call, *offer.price, request, opened, now)
+                                : budget::take_hold(request, now);
   opened.estimate = request.amount;
   return hold;
 }

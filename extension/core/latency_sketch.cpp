@@ -15,8 +15,8 @@ constexpr double kGrowth =
 void LatencySketch::add(double milliseconds) {
   const double value =
       std::isnan(milliseconds) ? kLeastMs : std::clamp(milliseconds, kLeastMs, kMostMs);
-  static const double kScale = 1 / std::log(kGrowth);
-  const auto bin = static_cast<int>(std::ceil(std::log(value) * kScale));
+  static const double scale = 1 / std::log(kGrowth);
+  const auto bin = static_cast<int>(std::ceil(std::log(value) * scale));
   ++bins_[static_cast<std::size_t>(std::clamp(bin, 0, kBins - 1))];
   ++count_;
   sum_ += value;

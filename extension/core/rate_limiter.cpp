@@ -55,7 +55,8 @@ std::size_t RateLimiter::bytes_for(std::size_t most_bytes) {
 
 RateLimiter* RateLimiter::make(void* memory, std::size_t most_bytes, const HashSecret& secret) {
   const Sizes sizes = sizes_for(most_bytes);
-  auto* limiter = new (memory) RateLimiter();
+  new (memory) RateLimiter();
+  auto* limiter = std::launder(static_cast<RateLimiter*>(memory));
   limiter->secret_ = secret;
   limiter->most_keys_ = sizes.keys;
   limiter->bucket_count_ = sizes.buckets;

@@ -22,7 +22,7 @@ FileBytes read_file(const char* path) noexcept {
   struct stat about {};
   if (fstat(fileno(file), &about) == 0) {
     content.count = static_cast<std::size_t>(about.st_size);
-    content.bytes.reset(new (std::nothrow) char[content.count + 1]);
+    content.bytes = std::unique_ptr<char[]>(new (std::nothrow) char[content.count + 1]);
   }
   if (content.bytes != nullptr &&
       fread(content.bytes.get(), 1, content.count, file) != content.count) {

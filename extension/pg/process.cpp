@@ -112,6 +112,7 @@ std::map<std::string, Oid> list_databases() {
   // A plain scan, as a process without a database cannot count on the index being known to it.
   const Relation table = call([] { return table_open(DatabaseRelationId, AccessShareLock); });
   const TableScanDesc scan = call([=] { return table_beginscan_catalog(table, 0, nullptr); });
+  if (table == nullptr || scan == nullptr) return databases; // call() has thrown before
   for (;;) {
     const HeapTuple tuple = call([=] { return heap_getnext(scan, ForwardScanDirection); });
     if (tuple == nullptr) break;
