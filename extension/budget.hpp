@@ -79,6 +79,10 @@ struct Reservation {
 Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
                     std::optional<Usd> workflow_limit, TimestampTz now);
 
+// What the tightest of these counters shows now. It locks nothing: whoever asks may have changed
+// one slot of a shared counter, and must not wait for the others out of their order.
+Figures tightest_figures(const std::vector<Applicable>& counters);
+
 // The slot of a shared counter in which this server process counts.
 std::int16_t own_slot();
 

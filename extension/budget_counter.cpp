@@ -193,6 +193,15 @@ Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
   return tightest;
 }
 
+Figures tightest_figures(const std::vector<Applicable>& counters) {
+  Figures tightest;
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    Figures figures = counter_figures(counters[i]);
+    if (i == 0 || is_tighter(figures, tightest)) tightest = std::move(figures);
+  }
+  return tightest;
+}
+
 std::vector<Moved> apply(const std::vector<Move>& moves, TimestampTz now) {
   std::vector<Moved> results;
   std::vector<Move> shared; // one key's moves, by slot

@@ -162,8 +162,7 @@ std::optional<HoldResult> repeated(const HoldRequest& request, TimestampTz now) 
   HoldResult result;
   result.hold_id = request.idempotency_key;
   result.expires_at = DatumGetTimestampTz(row.datum(4));
-  result.reservation = reserve(counters_of(request.subject, now), Usd(), std::nullopt, now);
-  result.reservation.granted = true; // only the figures are of now
+  result.reservation = {true, tightest_figures(counters_of(request.subject, now))};
   return result;
 }
 
