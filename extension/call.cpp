@@ -8,6 +8,7 @@
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
 #include "extension/rate_limit.hpp"
+#include "extension/routing.hpp"
 
 using namespace holdfast;
 
@@ -81,6 +82,10 @@ struct Opening {
   std::optional<std::string> tool;
   std::optional<Datum> ip;
   std::optional<std::string> route;
+  std::vector<std::string> models; // one for each of `providers`; without, `model` for all
+  std::string routing;             // cheapest, fastest, specified
+  std::int32_t most_fallbacks = 0;
+  std::vector<std::string> capabilities;
 };
 
 // Its result row.
@@ -98,8 +103,29 @@ struct Opened {
   std::optional<std::string> answer;
   std::optional<Usd> first_cost; // what the call that is replayed cost
   rate_limit::Decision rate;
-  std::int64_t trial = 0; // of the provider's circuit breaker
+  std::int64_t trial = 0;             // of the provider's circuit breaker
+  std::optional<std::string> routing; // JSON
 };
+
+constexpr std::int32_t kMostFallbacks = 10;
+
+void read_routing(const pg::Arguments& arguments, Opening& call) {
+  if (!arguments.is_null(17)) call.models = pg::to_texts(arguments.required(17, "p_models"));
+  if (!call.models.empty() && call.models.size() != call.providers.size())
+    throw bad_value("p_models must name one model for each of p_providers.")
+        .detail(JsonObject().text("field", "p_models").str());
+  call.routing = arguments.text(18, "p_routing");
+  if (call.routing != "cheapest" && call.routing != "fastest" && call.routing != "specified")
+    throw bad_value("There is no routing \"" + call.routing + "\".")
+        .detail(JsonObject().text("field", "p_routing").str())
+        .hint("Routings are cheapest, fastest and specified.");
+  call.most_fallbacks = arguments.integer(19, "p_fallbacks");
+  if (call.most_fallbacks < 0 || call.most_fallbacks > kMostFallbacks)
+    throw bad_value("p_fallbacks is " + std::to_string(call.most_fallbacks) + ", outside 0 to 10.")
+        .detail(JsonObject().text("field", "p_fallbacks").str());
+  if (!arguments.is_null(20))
+    call.capabilities = pg::to_texts(arguments.required(20, "p_capabilities"));
+}
 
 Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   Opening call;
@@ -124,6 +150,7 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   call.tool = arguments.optional_text(14, "p_tool");
   if (!arguments.is_null(15)) call.ip = arguments.required(15, "p_ip");
   call.route = arguments.optional_text(16, "p_route");
+  read_routing(arguments, call);
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
 }
@@ -167,36 +194,26 @@ std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, Tim
   return std::nullopt;
 }
 
-Offer find_offer(const Opening& call, const organization::Key& key, const std::string& model,
-                 TimestampTz now) {
-  const PriceBook& book = pricing::book();
-  const std::int32_t day = pg::utc_day(now);
-  if (call.provider) {
-    Offer only{*call.provider, &book.find(*call.provider, model, day)};
-    organization::require_allowed(key, only.provider, only.price->model);
-    if (const auto wait = provider_health::wait_ms(only.provider))
-      throw provider_health::refusal(only.provider, *wait);
-    return only;
-  }
-  // The cheapest that the key allows and whose breaker lets calls through.
-  std::vector<std::string> providers = call.providers;
-  std::optional<Error> why_not;
-  while (std::optional<Offer> offer =
-             book.cheapest(providers, model, day, call.prompt_tokens, call.completion_tokens)) {
-    const std::optional<std::int32_t> wait = provider_health::wait_ms(offer->provider);
-    std::optional<Error> reason = pg::caught(
-        [&] { organization::require_allowed(key, offer->provider, offer->price->model); });
-    if (!reason && wait) reason = provider_health::refusal(offer->provider, *wait);
-    if (!reason) return *offer;
-    if (!why_not || wait) why_not = reason;
-    providers.erase(std::find(providers.begin(), providers.end(), offer->provider));
-  }
-  if (why_not) throw Error(*why_not);
-  const Price& elsewhere = book.find("", model, day); // throws when nobody prices it
-  throw invalid("Model \"" + model + "\" is priced for " + elsewhere.provider +
-                ", which is not active here.")
-      .detail(JsonObject().text("model", model).text("provider", elsewhere.provider).str())
-      .hint("Configure the provider's key, or name a model that GET /v1/models shows.");
+// A budget's downgrade asks for its model wherever that can be had.
+routing::Wish wish_of(const Opening& call, const organization::Key& key,
+                      const std::optional<std::string>& downgrade_model) {
+  routing::Wish wish;
+  wish.key = &key;
+  wish.strategy = call.routing;
+  wish.names_first = call.provider.has_value();
+  wish.capabilities = call.capabilities;
+  wish.most_fallbacks = call.most_fallbacks;
+  wish.prompt_tokens = call.prompt_tokens;
+  wish.completion_tokens = call.completion_tokens;
+  const std::string& model = downgrade_model ? *downgrade_model : call.model;
+  if (call.provider) wish.candidates.push_back({*call.provider, model});
+  // One that is named stands alone unless others are asked to stand in for it.
+  if (call.provider && call.most_fallbacks == 0) return wish;
+  for (std::size_t i = 0; i < call.providers.size(); ++i)
+    wish.candidates.push_back(
+        {call.providers[i], downgrade_model || call.models.empty() ? model : call.models[i]});
+  if (wish.candidates.empty()) wish.candidates.push_back({"", model});
+  return wish;
 }
 
 // What such calls have cost so far, nine out of ten and half of the rest; nullopt when there were
@@ -224,15 +241,23 @@ budget::HoldResult take_clamped_hold(const Opening& call, const Price& price,
 }
 
 // Takes the hold in the size that the caller's policy says.
-budget::HoldResult take_sized_hold(const Opening& call, const Offer& offer,
+budget::HoldResult take_sized_hold(const Opening& call, routing::Route& route,
                                    budget::HoldRequest& request, Opened& opened, TimestampTz now) {
-  const Usd worst = cost_bound(*offer.price, call.prompt_tokens, call.completion_tokens);
+  const Price& price = *route.chain.front().price;
+  const Usd worst = route.chain.front().bound;
+  if (call.sizing != "estimate" && worst < route.dearest()) {
+    // Covers whoever of the chain answers; where that is too much, the dearer do not stand in.
+    request.amount = route.dearest();
+    opened.estimate = request.amount;
+    budget::HoldResult whole = budget::take_hold(request, now, true);
+    if (whole.reservation.granted) return whole;
+    route.keep_within(worst);
+  }
   request.amount = worst;
   if (call.sizing == "estimate")
-    request.amount =
-        std::min(worst, usual_cost(call.organization_id, *offer.price).value_or(worst));
+    request.amount = std::min(worst, usual_cost(call.organization_id, price).value_or(worst));
   budget::HoldResult hold = call.sizing == "clamp"
-                                ? take_clamped_hold(call, *offer.price, request, opened, now)
+                                ? take_clamped_hold(call, price, request, opened, now)
                                 : budget::take_hold(request, now);
   opened.estimate = request.amount;
   return hold;
@@ -300,9 +325,10 @@ Opened open(const Opening& call, TimestampTz now) {
   request.subject.community_id = call.community_id;
   request.subject.tool = call.tool;
   opened.advice = budget::advice_for(request.subject, now);
-  opened.model = opened.advice.downgrade_model.value_or(call.model);
-  const Offer offer = find_offer(call, key, opened.model, now);
-  opened.provider = offer.provider;
+  routing::Route route =
+      routing::find_route(wish_of(call, key, opened.advice.downgrade_model), now);
+  opened.provider = route.chain.front().candidate.provider;
+  opened.model = route.chain.front().candidate.model;
   if (!is_within_limits(call, key, opened, opened.provider, now)) {
     forget_claim(call, hold_id);
     return opened;
@@ -313,7 +339,8 @@ Opened open(const Opening& call, TimestampTz now) {
   request.call_key = call.call_key;
   request.idempotency_key = hold_id;
   request.expires_at = call.expires_at;
-  opened.hold = take_sized_hold(call, offer, request, opened, now);
+  opened.hold = take_sized_hold(call, route, request, opened, now);
+  opened.routing = route.json();
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
   if (opened.hold.reservation.granted)
     pass_breaker(opened);
@@ -365,6 +392,10 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
     row.add(Int64GetDatum(opened.trial));
   else
     row.null();
+  if (opened.routing)
+    row.add(pg::from_jsonb_text(*opened.routing));
+  else
+    row.null();
   return row.finish(fcinfo);
 }
 
@@ -406,6 +437,7 @@ Settlement read_settlement(const pg::Arguments& arguments) {
   charge.reported_cost = arguments.optional_usd(9, "p_reported_cost");
   if (!arguments.is_null(12))
     charge.metadata = pg::json_object_text(arguments.required(12, "p_metadata"), "p_metadata");
+  charge.fallback_used = arguments.boolean(16, "p_fallback_used");
   const pg::Rows rows =
       find_hold.run(pg::Parameters().add(charge.subject.organization_id).add(hold_id));
   if (rows.empty())

@@ -155,7 +155,7 @@ pg::Parameters columns_of(const Charge& charge, const Costs& costs, const Entry&
       .add(charge.corrects)
       .add_int64(entry_numbers.next())
       .add_bool(false)
-      .add_bool(false)
+      .add_bool(charge.fallback_used)
       .add_bool(false);
   return columns;
 }

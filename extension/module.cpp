@@ -6,6 +6,7 @@
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
 #include "extension/rate_limit.hpp"
+#include "extension/routing.hpp"
 #include "extension/run.hpp"
 #include "extension/worker.hpp"
 #include "extension/workflow.hpp"
@@ -23,6 +24,7 @@ void _PG_init(void) {
   holdfast::workflow::start();
   holdfast::provider_health::start();
   holdfast::rate_limit::start();
+  holdfast::routing::start();
   holdfast::worker::start();
   holdfast::run::start();
   holdfast::pg::settings_complete();

@@ -2,6 +2,7 @@
 
 #include "gateway/providers/provider_error.hpp"
 #include "gateway/providers/registry.hpp"
+#include "gateway/providers/retry_delay.hpp"
 #include "gateway/providers/sandbox.hpp"
 #include "gateway/token_bound.hpp"
 
@@ -75,6 +76,10 @@ public:
     if (event.model.empty()) event.model = model_;
     if (event.error) event.error = cleaned(*event.error);
     return event;
+  }
+
+  std::optional<int> exhausted_ms() const override {
+    return provider::exhausted_ms({exchange_.status(), exchange_.headers(), {}});
   }
 
 private:

@@ -50,6 +50,10 @@ public:
   // The next event, or nothing at the end. The last event is `done` or has an error; when the
   // client is gone the stream stops with an error of class client_gone.
   virtual std::optional<StreamEvent> next() = 0;
+
+  // For how long the provider's headers say that nothing more can be asked of it; nothing when they
+  // do not. Known once the headers are there.
+  virtual std::optional<int> exhausted_ms() const { return std::nullopt; }
 };
 
 // Counts what was received, for streams that end without the provider's count. Feed it every event;

@@ -89,6 +89,12 @@ Complaint set_trusted_proxies(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_model_drift(Config& config, const std::string& text) {
+  if (text != "record" && text != "refuse") return "must be record or refuse";
+  config.refuse_drift = text == "refuse";
+  return std::nullopt;
+}
+
 #define HOLDFAST_FIELD(member)                                                                     \
   [](Config & config) -> auto& {                                                                   \
     return config.member;                                                                          \
@@ -117,7 +123,15 @@ std::vector<Setting> call_settings() {
        number(10000, 172800000, HOLDFAST_FIELD(hold_ttl_ms))},
       {"--max-answer-bytes", "", "16777216", "largest answer of a provider",
        number(1024, 268435456, HOLDFAST_FIELD(limits.max_answer_bytes))},
-      {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the first with a key",
+      {"--max-retries", "", "2", "more attempts at one provider after a failure that may pass",
+       number(0, 10, HOLDFAST_FIELD(max_retries))},
+      {"--max-fallbacks", "", "2", "other providers that may stand in for one that fails",
+       number(0, 10, HOLDFAST_FIELD(max_fallbacks))},
+      {"--retry-deadline-ms", "", "30000", "after this time of a call no new attempt is begun",
+       number(0, 3600000, HOLDFAST_FIELD(retry_deadline_ms))},
+      {"--model-drift", "", "record",
+       "record or refuse an answer of another model than the one asked for", set_model_drift},
+      {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the cheapest for the call",
        "whose default model serves a request that names neither", set_default_provider},
   };
 }

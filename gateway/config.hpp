@@ -29,6 +29,10 @@ struct Config {
   TransportLimits limits;
   int hold_ttl_ms = 660000;
   int drain_timeout_ms = 30000;
+  int max_retries = 2;
+  int max_fallbacks = 2;
+  int retry_deadline_ms = 30000;
+  bool refuse_drift = false;
   std::string default_provider;
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;

@@ -26,12 +26,14 @@ constexpr Statement kOpenCall{
     "holdfast_open_call",
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
-    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial "
+    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
     "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
-    "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text)",
+    "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text, "
+    "p_models => $16::text[], p_routing => $17::text, p_fallbacks => $18::integer, "
+    "p_capabilities => $19::text[])",
     false};
 
 constexpr Statement kSettleCall{
@@ -42,7 +44,25 @@ constexpr Statement kSettleCall{
     "p_cache_write_tokens => $7::integer, p_reasoning_tokens => $8::integer, "
     "p_estimated => $9::boolean, p_reported_cost => $10::numeric, "
     "p_answer_status => $11::integer, p_answer => $12::text, p_metadata => $13::jsonb, "
-    "p_provider_ok => $14::boolean, p_latency_ms => $15::integer, p_trial => $16::bigint)",
+    "p_provider_ok => $14::boolean, p_latency_ms => $15::integer, p_trial => $16::bigint, "
+    "p_fallback_used => $17::boolean)",
+    true};
+
+constexpr Statement kNextAttempt{
+    "holdfast_next_attempt",
+    "SELECT cost FROM holdfast.next_attempt(p_organization_id => $1::uuid, p_hold_id => $2::uuid, "
+    "p_new_hold_id => $3::uuid, p_provider => $4::text, p_model => $5::text, "
+    "p_prompt_tokens => $6::integer, p_completion_tokens => $7::integer, p_ttl => $8::interval, "
+    "p_sizing => $9::text, p_used_prompt_tokens => $10::integer, "
+    "p_used_completion_tokens => $11::integer, p_fallback_used => $12::boolean, "
+    "p_metadata => $13::jsonb, p_provider_ok => $14::boolean, p_latency_ms => $15::integer, "
+    "p_trial => $16::bigint)",
+    true};
+
+constexpr Statement kPauseProvider{
+    "holdfast_pause_provider",
+    "SELECT holdfast.pause_provider(p_provider => $1::text, p_for => $2::interval, "
+    "p_reason => $3::text, p_model => $4::text)",
     true};
 
 constexpr Statement kReleaseCall{
@@ -137,6 +157,7 @@ OpenedCall opened_call(const Rows& rows) {
     call.rate = RateFigures{rows.text(0, 16), *to_integer(rows.get(0, 17)),
                             *to_integer(rows.get(0, 18)), *to_integer(rows.get(0, 19))};
   call.trial = rows.get(0, 20);
+  call.routing_json = rows.text(0, 21);
   return call;
 }
 
@@ -147,7 +168,7 @@ Database::Database(const std::string& conninfo, int pool_size) : pool_(conninfo,
 void Database::check() {
   try {
     pool_.prepare_all({&kAlive, &kAuthenticateKey, &kListModels, &kOpenCall, &kSettleCall,
-                       &kReleaseCall, &kExtendHold});
+                       &kNextAttempt, &kPauseProvider, &kReleaseCall, &kExtendHold});
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {
@@ -188,27 +209,53 @@ std::vector<PricedModel> Database::list_models(const std::vector<std::string>& p
 OpenedCall Database::open_call(const OpenRequest& request) {
   std::optional<std::string> fingerprint;
   if (request.fingerprint) fingerprint = bytea(*request.fingerprint);
+  std::optional<std::string> models;
+  if (!request.models.empty()) models = text_array(request.models);
+  std::optional<std::string> capabilities;
+  if (!request.capabilities.empty()) capabilities = text_array(request.capabilities);
   const Rows rows = pool_.run(
-      kOpenCall, {request.organization_id, bytea(request.key_hash), request.model,
-                  tokens(request.prompt_tokens), tokens(request.completion_tokens),
-                  request.provider, text_array(request.providers), request.workflow_id,
-                  request.user_id, request.idempotency_key, fingerprint,
-                  milliseconds(request.ttl_ms), request.sizing, request.client_ip, request.route});
+      kOpenCall,
+      {request.organization_id, bytea(request.key_hash), request.model,
+       tokens(request.prompt_tokens), tokens(request.completion_tokens), request.provider,
+       text_array(request.providers), request.workflow_id, request.user_id, request.idempotency_key,
+       fingerprint, milliseconds(request.ttl_ms), request.sizing, request.client_ip, request.route,
+       models, request.routing, std::to_string(request.fallbacks), capabilities});
   need_row(rows, "open_call");
   return opened_call(rows);
 }
 
 SettledCall Database::settle_call(const Settlement& settlement) {
   const Rows rows = pool_.run(
-      kSettleCall, {settlement.organization_id, settlement.hold_id, settlement.model,
-                    tokens(settlement.prompt_tokens), tokens(settlement.completion_tokens),
-                    tokens(settlement.cached_tokens), tokens(settlement.cache_write_tokens),
-                    tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
-                    settlement.reported_cost_usd, std::to_string(settlement.answer_status),
-                    settlement.answer, settlement.metadata_json, boolean(settlement.provider_ok),
-                    latency(settlement.latency_ms), settlement.trial});
+      kSettleCall,
+      {settlement.organization_id, settlement.hold_id, settlement.model,
+       tokens(settlement.prompt_tokens), tokens(settlement.completion_tokens),
+       tokens(settlement.cached_tokens), tokens(settlement.cache_write_tokens),
+       tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
+       settlement.reported_cost_usd, std::to_string(settlement.answer_status), settlement.answer,
+       settlement.metadata_json, boolean(settlement.provider_ok), latency(settlement.latency_ms),
+       settlement.trial, boolean(settlement.fallback_used)});
   need_row(rows, "settle_call");
   return {rows.get(0, 0), rows.get(0, 1)};
+}
+
+std::optional<std::string> Database::next_attempt(const NextAttempt& next) {
+  const auto count = [](const std::optional<std::int64_t>& used) {
+    return used ? std::optional(tokens(*used)) : std::nullopt;
+  };
+  const Rows rows = pool_.run(
+      kNextAttempt,
+      {next.organization_id, next.hold_id, next.new_hold_id, next.provider, next.model,
+       tokens(next.prompt_tokens), tokens(next.completion_tokens), milliseconds(next.ttl_ms),
+       next.sizing, count(next.used_prompt_tokens), count(next.used_completion_tokens),
+       next.fallback_used ? "true" : "false", next.metadata_json, boolean(next.provider_ok),
+       latency(next.latency_ms), next.trial});
+  need_row(rows, "next_attempt");
+  return rows.get(0, 0);
+}
+
+void Database::pause_provider(const std::string& provider, const std::string& model,
+                              std::int64_t for_ms, const std::string& reason) {
+  pool_.run(kPauseProvider, {provider, milliseconds(for_ms), reason, model});
 }
 
 bool Database::release_call(const Settlement& released) {

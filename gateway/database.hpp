@@ -45,6 +45,32 @@ struct OpenRequest {
   std::string sizing = "strict";
   std::optional<std::string> client_ip;
   std::optional<std::string> route;
+  std::vector<std::string> models; // one for each of `providers`; without, `model` for all
+  std::string routing = "cheapest";
+  int fallbacks = 0;
+  std::vector<std::string> capabilities;
+};
+
+// A failed attempt, and the provider and model that are to take over from it.
+struct NextAttempt {
+  std::string organization_id;
+  std::string hold_id;
+  std::string new_hold_id;
+  std::string provider;
+  std::string model;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::int64_t ttl_ms = 0;
+  std::string sizing = "strict";
+  // What the failed one may have been charged for; nothing when it was not.
+  std::optional<std::int64_t> used_prompt_tokens;
+  std::optional<std::int64_t> used_completion_tokens;
+  bool fallback_used = false;
+  std::string metadata_json = "{}";
+  // How the failed one's provider did, where that is known.
+  std::optional<bool> provider_ok;
+  std::optional<std::int64_t> latency_ms;
+  std::optional<std::string> trial;
 };
 
 enum class OpenOutcome { granted, denied, limited, replay, in_flight };
@@ -77,6 +103,7 @@ struct OpenedCall {
   std::optional<std::string> warning;            // the scope whose soft limit is reached
   std::optional<RateFigures> rate;
   std::optional<std::string> trial; // of the provider's circuit breaker
+  std::string routing_json;         // what was chosen and why: {strategy, reason, chain, skipped}
 };
 
 // What a granted call used, and what its caller was answered.
@@ -98,6 +125,7 @@ struct Settlement {
   std::optional<bool> provider_ok;
   std::optional<std::int64_t> latency_ms;
   std::optional<std::string> trial;
+  bool fallback_used = false;
 };
 
 // The ledger's word on a settlement.
@@ -125,6 +153,12 @@ public:
   OpenedCall open_call(const OpenRequest& request);
   // Safe to repeat: the same hold settles once.
   SettledCall settle_call(const Settlement& settlement);
+  // Safe to repeat. The cost of the failed attempt, where it was charged. DatabaseError PT402: the
+  // budgets have no room for it, and nothing has changed.
+  std::optional<std::string> next_attempt(const NextAttempt& next);
+  // Tells all gateways that a provider (for one model, or "" for all) is not to be asked for now.
+  void pause_provider(const std::string& provider, const std::string& model, std::int64_t for_ms,
+                      const std::string& reason);
   // Of the settlement only the organization, the hold and how the provider did count.
   bool release_call(const Settlement& released);
   void extend_hold(const std::string& organization_id, const std::string& hold_id,

@@ -1,5 +1,7 @@
 #include "gateway/front_door.hpp"
 
+#include "gateway/attempts.hpp"
+#include "gateway/model_drift.hpp"
 #include "gateway/stream_collector.hpp"
 #include "gateway/stream_session.hpp"
 
@@ -22,8 +24,7 @@ void replay(const StoredAnswer& stored, bool stream, FrontDoor& door, httplib::R
 void answer_whole(Services& services, RequestContext& context, GovernedCall& call, FrontDoor& door,
                   httplib::Response& response) {
   // The client may leave; the provider charges all the same, so its answer is waited for.
-  const auto attempt = call.start_provider([&services] { return services.cut.load(); });
-  const auto result = attempt->answer();
+  const auto result = answer_of(services, call, [&services] { return services.cut.load(); });
   if (const auto* error = std::get_if<ProviderError>(&result)) {
     throw failed_attempt(context, call, door.shape(), *error);
   }
@@ -31,9 +32,16 @@ void answer_whole(Services& services, RequestContext& context, GovernedCall& cal
   call.note_began();
   call.counter().add(answer);
   call.note_answering_model(answer.model);
-  const std::string stored =
-      door.stored_body({answer, call.counter().usage(), context.request_id, call.provider(),
-                        call.model(), context.elapsed_ms()});
+  if (services.config.refuse_drift && has_drifted(call.provider(), call.model(), answer.model)) {
+    HttpError told = drift_error(call.provider(), call.model(), answer.model);
+    const auto charged =
+        call.settle(told.status, error_body(told, door.shape(), context.request_id));
+    if (charged) add_cost_headers(*charged, told.headers);
+    throw HttpError(told);
+  }
+  const std::string stored = door.stored_body({answer, call.counter().usage(), context.request_id,
+                                               call.provider(), call.model(), context.elapsed_ms(),
+                                               call.fallback_used(), call.routing_text()});
   const auto settled = call.settle(200, stored);
   response.status = 200;
   HeaderList headers;

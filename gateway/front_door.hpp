@@ -20,6 +20,8 @@ struct AnswerFacts {
   std::string provider;
   std::string model;
   std::int64_t latency_ms = 0;
+  bool fallback_used = false;
+  std::string routing; // JSON text
 };
 
 // Writes answers and streams; no I/O. One for each request. Texts are whole SSE events.

@@ -2,8 +2,11 @@
 
 #include "gateway/bounded_json.hpp"
 #include "gateway/http_error.hpp"
+#include "gateway/ids.hpp"
+#include "gateway/json_read.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/model_drift.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/token_bound.hpp"
 
@@ -35,11 +38,14 @@ void check_model_name(const std::string& model) {
 }
 
 // What the provider cannot do of this request. The sandbox takes everything.
-std::optional<provider::UnsupportedFeature> unsupported_by(const std::string& name,
+std::optional<provider::UnsupportedFeature> unsupported_by(const Candidate& candidate,
                                                            const ChatRequest& chat) {
-  const provider::ProviderInfo* info = provider::find_provider(name);
+  const provider::ProviderInfo* info = provider::find_provider(candidate.provider);
   if (info == nullptr || info->adapter == nullptr) return std::nullopt;
-  return info->adapter->unsupported(chat);
+  if (candidate.model == chat.model) return info->adapter->unsupported(chat);
+  ChatRequest with_model = chat;
+  with_model.model = candidate.model;
+  return info->adapter->unsupported(with_model);
 }
 
 HttpError unsupported_feature(const provider::UnsupportedFeature& feature,
@@ -52,18 +58,22 @@ HttpError unsupported_feature(const provider::UnsupportedFeature& feature,
   return error;
 }
 
-// The providers that may be asked: those that can do all that the request asks for.
-std::vector<std::string> able_providers(const Config& config, const CallOrder& order) {
+// Those who may be asked: they can do all that the request asks for.
+std::vector<Candidate> able_candidates(const Config& config, const CallOrder& order) {
   if (order.provider) {
-    if (const auto feature = unsupported_by(*order.provider, order.chat))
+    if (const auto feature = unsupported_by({*order.provider, order.chat.model}, order.chat))
       throw unsupported_feature(*feature, "The provider " + *order.provider);
   }
-  std::vector<std::string> able;
+  std::vector<Candidate> asked = order.candidates;
+  if (asked.empty())
+    for (const ProviderConfig& provider : config.providers)
+      asked.push_back({provider.name, order.chat.model});
+  std::vector<Candidate> able;
   std::optional<provider::UnsupportedFeature> missing;
-  for (const ProviderConfig& provider : config.providers) {
-    auto feature = unsupported_by(provider.name, order.chat);
+  for (Candidate& candidate : asked) {
+    auto feature = unsupported_by(candidate, order.chat);
     if (!feature) {
-      able.push_back(provider.name);
+      able.push_back(std::move(candidate));
     } else if (!missing) {
       missing = std::move(feature);
     }
@@ -71,6 +81,13 @@ std::vector<std::string> able_providers(const Config& config, const CallOrder& o
   if (able.empty() && missing && !order.provider)
     throw unsupported_feature(*missing, "No provider with a key in this gateway");
   return able;
+}
+
+// One that is named stands alone unless the request names others.
+int fallbacks_of(const Config& config, const CallOrder& order) {
+  const bool open_to_others = !order.provider || !order.candidates.empty();
+  return std::min(order.fallbacks.value_or(open_to_others ? config.max_fallbacks : 0),
+                  config.max_fallbacks);
 }
 
 OpenRequest open_request(const Config& config, const CallOrder& order) {
@@ -81,7 +98,13 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   request.prompt_tokens = prompt_token_bound(order.chat);
   request.completion_tokens = completion_token_bound(order.chat);
   request.provider = order.provider;
-  request.providers = able_providers(config, order);
+  for (Candidate& candidate : able_candidates(config, order)) {
+    request.providers.push_back(std::move(candidate.provider));
+    request.models.push_back(std::move(candidate.model));
+  }
+  request.routing = order.routing;
+  request.fallbacks = fallbacks_of(config, order);
+  request.capabilities = order.capabilities;
   request.workflow_id = order.controls.workflow_id;
   request.user_id = order.controls.user_id;
   request.idempotency_key = order.controls.idempotency_key;
@@ -91,12 +114,21 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   return request;
 }
 
+void set_notice(RequestContext& context, const std::string& name, const std::string& value) {
+  for (auto& notice : context.notices)
+    if (notice.first == name) {
+      notice.second = value;
+      return;
+    }
+  context.notices.emplace_back(name, value);
+}
+
 // What the budgets made of the order: a cheaper model, fewer tokens, a warning. Said in headers.
 void follow_budgets(const OpenedCall& opened, ChatRequest& chat, RequestContext& context) {
   if (opened.model != chat.model) {
     chat.model = opened.model;
     context.model = opened.model;
-    context.notices.emplace_back("X-Holdfast-Model", opened.model);
+    set_notice(context, "X-Holdfast-Model", opened.model);
   }
   const std::int64_t choices = std::max(chat.choices, 1);
   const std::int64_t granted = opened.completion_tokens.value_or(chat.max_tokens * choices);
@@ -106,6 +138,17 @@ void follow_budgets(const OpenedCall& opened, ChatRequest& chat, RequestContext&
     context.notices.emplace_back("X-Holdfast-Max-Tokens", std::to_string(most));
   }
   if (opened.warning) context.notices.emplace_back("X-Holdfast-Warning", *opened.warning);
+}
+
+// The chain that the database chose; the call's own provider alone when it cannot be read.
+std::vector<Candidate> chain_of(const OpenedCall& opened) {
+  std::vector<Candidate> chain;
+  const auto routing = parse_bounded_json(opened.routing_json);
+  if (routing)
+    for (const auto& link : json_read::member(*routing, "chain"))
+      chain.push_back({json_read::text(link, "provider"), json_read::text(link, "model")});
+  if (chain.empty()) chain.push_back({opened.provider, opened.model});
+  return chain;
 }
 
 HttpError no_place() {
@@ -154,7 +197,8 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
 GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrder order,
                            OpenedCall opened, SettlementQueue::Place place)
     : services_(services), context_(context), order_(std::move(order)), opened_(std::move(opened)),
-      counter_(order_.chat), place_(std::move(place)) {
+      counter_(order_.chat), place_(std::move(place)), chain_(chain_of(opened_)) {
+  tell_provider();
   services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);
 }
 
@@ -181,14 +225,22 @@ std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()>
   TransportLimits limits = services_.config.limits;
   // The first byte of an answer that is not streamed comes when all of it is made.
   if (!order_.chat.stream) limits.first_byte_timeout_ms = limits.total_timeout_ms;
-  return ProviderCall::start(services_.transport, order_.chat, *config, limits,
+  std::string wire = provider::wire_model(opened_.provider, opened_.model);
+  if (wire == order_.chat.model)
+    return ProviderCall::start(services_.transport, order_.chat, *config, limits,
+                               std::move(client_gone));
+  ChatRequest translated = order_.chat;
+  translated.model = std::move(wire);
+  return ProviderCall::start(services_.transport, translated, *config, limits,
                              std::move(client_gone));
 }
 
 void GovernedCall::note_answering_model(const std::string& model) {
   // jsonb takes no NUL, and a settlement must not fail over a name.
   const bool plain = model.size() <= kLongestModelName && model.find('\0') == std::string::npos;
-  if (!model.empty() && plain) order_.metadata["answeredModel"] = model;
+  if (model.empty() || !plain) return;
+  order_.metadata["answeredModel"] = model;
+  if (has_drifted(opened_.provider, opened_.model, model)) order_.metadata["modelDrift"] = true;
 }
 
 void GovernedCall::note_began() {
@@ -231,7 +283,8 @@ Settlement GovernedCall::settlement(int answer_status, const std::string& answer
   }
   settled.answer_status = answer_status;
   settled.answer = answer;
-  settled.metadata_json = dump_json(order_.metadata);
+  settled.metadata_json = metadata_text();
+  settled.fallback_used = fallback_used();
   note_provider(settled);
   return settled;
 }
@@ -256,6 +309,9 @@ std::optional<SettledCall> GovernedCall::resolve(Resolution resolution) {
 
 std::optional<SettledCall> GovernedCall::settle(int answer_status, const std::string& answer) {
   auto settled = resolve({Resolution::Kind::settle, settlement(answer_status, answer)});
+  if (settled && settled->cost_usd)
+    if (const auto cost = Usd::parse(*settled->cost_usd))
+      settled->cost_usd = (*cost + charged_before_).str();
   if (settled) context_.cost_usd = settled->cost_usd;
   return settled;
 }

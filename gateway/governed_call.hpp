@@ -1,6 +1,7 @@
 // One governed call: opened in the database before the provider is asked, resolved there after.
 #pragma once
 
+#include "extension/core/usd.hpp"
 #include "gateway/call.hpp"
 #include "gateway/config.hpp"
 #include "gateway/database.hpp"
@@ -29,11 +30,24 @@ struct Services {
   std::atomic<bool> cut{false};
 };
 
-// What a front door asks for. `provider`, when set, is the only one to ask.
+// A provider that may serve a call, and the model to ask of it.
+struct Candidate {
+  std::string provider;
+  std::string model;
+};
+
+// What a front door asks for. `provider`, when set, is asked first, and alone unless `candidates`
+// or `fallbacks` let others stand in. Without candidates every active provider is one, with the
+// chat's model. Without `fallbacks` the gateway's setting counts where no provider is named.
 struct CallOrder {
   Controls controls;
   ChatRequest chat;
   std::optional<std::string> provider;
+  std::vector<Candidate> candidates;
+  std::string routing = "cheapest";
+  std::optional<int> fallbacks;
+  std::vector<Candidate> named_fallbacks; // read, and not candidates yet
+  std::vector<std::string> capabilities;
   std::string fingerprint;
   nlohmann::json metadata = nlohmann::json::object();
 };
@@ -63,13 +77,30 @@ public:
   GovernedCall(const GovernedCall&) = delete;
   GovernedCall& operator=(const GovernedCall&) = delete;
 
-  // Starts the attempt at the provider that the database chose.
+  // Moves the call on after a failed attempt: to the next provider of its chain, or (`again`) to a
+  // new attempt at the same one. What the failed one may have been charged for is settled. False
+  // when there is no next one, or the budgets have no room for it: the call is then as it was.
+  bool move_on(const ProviderError& error, bool again);
+
+  // How many attempts at the present provider have failed.
+  int failures() const { return failures_; }
+  bool has_next() const { return link_ + 1 < chain_.size(); }
+
+  // Tells all gateways to leave the present provider alone when it says that it is exhausted.
+  void heed(const ProviderError& error);
+  void heed(std::optional<int> exhausted_ms);
+
+  // Starts the attempt at the provider whose turn it is.
   std::unique_ptr<ProviderCall> start_provider(std::function<bool()> client_gone);
 
   // What was received so far; feed it what the provider sends.
   UsageCounter& counter() { return counter_; }
   const std::string& provider() const { return opened_.provider; }
   const std::string& model() const { return opened_.model; }
+  bool fallback_used() const { return link_ > 0; }
+  // Why this provider: {strategy, reason, attempts} as JSON text.
+  std::string routing_text() const;
+  const RequestContext& context() const { return context_; }
   bool has_idempotency_key() const { return order_.controls.idempotency_key.has_value(); }
 
   // Settles what was counted, with the answer that a repeat is to get. Never throws and never loses
@@ -83,13 +114,18 @@ public:
   void note_began();
   void note_failed(const ProviderError& error);
 
-  // Names the model that answered, for the ledger's metadata.
+  // Names the model that answered, and whether it is another than asked for, in the ledger's
+  // metadata.
   void note_answering_model(const std::string& model);
 
 private:
   Settlement settlement(int answer_status, const std::string& answer) const;
   void note_provider(Settlement& end) const;
   std::optional<SettledCall> resolve(Resolution resolution);
+  void tell_provider();
+  void note_attempt(const ProviderError& error);
+  void pause(const std::string& model, std::int64_t for_ms, const char* reason);
+  std::string metadata_text() const;
 
   Services& services_;
   RequestContext& context_;
@@ -100,6 +136,11 @@ private:
   std::chrono::steady_clock::time_point attempt_began_ = std::chrono::steady_clock::now();
   std::optional<bool> provider_ok_;
   std::optional<std::int64_t> latency_ms_;
+  std::vector<Candidate> chain_;
+  std::size_t link_ = 0;
+  int failures_ = 0;
+  nlohmann::json attempts_ = nlohmann::json::array();
+  Usd charged_before_;
 };
 
 } // namespace holdfast::gateway

@@ -127,7 +127,9 @@ void complete_chat(Services& services, RequestContext& context, const httplib::R
   if (const auto user = optional_text(object, "user"); user && !order.controls.user_id) {
     order.controls.user_id = checked_user_id(*user, "user");
   }
+  read_routing_headers(services.config, request, order);
   split_model(services.config, order);
+  add_fallbacks(services.config, order);
   auto door = std::make_shared<ChatDoor>(context.request_id, asked.include_usage);
   serve_call(services, context, std::move(order), std::move(door), response);
 }

@@ -5,6 +5,7 @@
 #include "gateway/json_text.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/request_json.hpp"
+#include "gateway/routing_controls.hpp"
 
 namespace holdfast::gateway {
 namespace {
@@ -38,7 +39,8 @@ public:
         .add("provider", facts.provider)
         .add("model", facts.answer.model.empty() ? facts.model : facts.answer.model)
         .add("cached", false)
-        .add("fallbackUsed", false)
+        .add("fallbackUsed", facts.fallback_used)
+        .add_raw("routing", facts.routing)
         .text();
   }
 
@@ -97,7 +99,8 @@ std::string required_prompt(const nlohmann::json& body) {
   return *prompt;
 }
 
-// Which provider is to be asked, and the model when none is named: the provider's default.
+// Which provider is to be asked, and the model when none is named: the provider's default, or any
+// provider's.
 void choose(const Config& config, const nlohmann::json& body, CallOrder& order) {
   order.provider = optional_text(body, "provider");
   if (order.provider && !provider::find_provider(*order.provider)) {
@@ -117,10 +120,7 @@ void choose(const Config& config, const nlohmann::json& body, CallOrder& order) 
     order.chat.model = *model;
     return;
   }
-  if (!order.provider) {
-    order.provider =
-        config.default_provider.empty() ? config.providers.front().name : config.default_provider;
-  }
+  if (!order.provider) return ask_any(config, order);
   order.chat.model = provider::find_provider(*order.provider)->default_model;
 }
 
@@ -160,7 +160,9 @@ CallOrder read_order(const Config& config, const httplib::Request& request, cons
                     "priority");
   }
   order.metadata["priority"] = priority;
+  read_routing_members(config, body, order);
   choose(config, body, order);
+  add_fallbacks(config, order);
   body.erase("idempotencyKey"); // it may as well come as a header
   order.fingerprint = request_fingerprint(request.method, request.path, body);
   return order;

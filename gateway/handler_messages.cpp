@@ -95,7 +95,9 @@ void create_message(Services& services, RequestContext& context, const httplib::
   const std::string user = json_read::text(order.chat.extra, "user");
   if (!user.empty() && !order.controls.user_id)
     order.controls.user_id = checked_user_id(user, "metadata.user_id");
+  read_routing_headers(services.config, request, order);
   split_model(services.config, order);
+  add_fallbacks(services.config, order);
   auto door = std::make_shared<MessagesDoor>(context.request_id);
   serve_call(services, context, std::move(order), std::move(door), response);
 }

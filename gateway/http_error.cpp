@@ -213,7 +213,13 @@ HttpError error_from_database(const DatabaseError& error) {
     const auto text = nlohmann::json::parse(value, nullptr, false);
     if (name == "code" && text.is_string()) answer.code = text.get<std::string>();
   }
-  if (*status == 429 || *status == 503) answer.retry_after_s = kRetryProviderSeconds;
+  if (*status == 429 || *status == 503) {
+    answer.retry_after_s = kRetryProviderSeconds;
+    for (const auto& [name, value] : answer.details)
+      if (const auto wait = nlohmann::json::parse(value, nullptr, false);
+          name == "retryAfterMs" && wait.is_number_integer())
+        answer.retry_after_s = seconds_of(wait.get<std::int64_t>(), kRetryProviderSeconds);
+  }
   return answer;
 }
 

@@ -1,7 +1,9 @@
 #include "gateway/stream_session.hpp"
 
+#include "gateway/attempts.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/model_drift.hpp"
 #include "gateway/stream_collector.hpp"
 
 namespace holdfast::gateway {
@@ -28,16 +30,20 @@ void log_failed_attempt(const RequestContext& context, const std::string& provid
 class StreamSession {
 public:
   StreamSession(Services& services, RequestContext& context, std::unique_ptr<GovernedCall> call,
-                std::unique_ptr<ProviderCall> attempt, std::shared_ptr<FrontDoor> door)
+                BegunStream begun, std::shared_ptr<FrontDoor> door)
       : services_(services), context_(context), call_(std::move(call)),
-        attempt_(std::move(attempt)), door_(std::move(door)) {}
+        attempt_(std::move(begun.attempt)), first_(std::move(begun.first)), door_(std::move(door)) {
+  }
 
   // Passes the whole stream on. False when the client is gone: the connection is then closed.
   bool run(httplib::DataSink& sink) {
-    while (const auto event = attempt_->next()) {
+    while (const auto event = next()) {
       call_->counter().add(*event);
       collector_.add(*event);
       if (event->error) return fail(*event->error, sink);
+      if (services_.config.refuse_drift &&
+          has_drifted(call_->provider(), call_->model(), event->model))
+        return refuse_drift(event->model, sink);
       const std::string text = door_->stream_event(*event);
       if (!text.empty() && !sink.write(text.data(), text.size())) return abandon();
     }
@@ -45,13 +51,18 @@ public:
   }
 
 private:
+  std::optional<StreamEvent> next() {
+    if (first_) return std::exchange(first_, std::nullopt);
+    return attempt_->next();
+  }
+
   bool finish(httplib::DataSink& sink) {
     attempt_.reset();
     call_->note_answering_model(collector_.answer().model);
     const Usage usage = call_->counter().usage();
-    const std::string stored =
-        door_->stored_body({collector_.answer(), usage, context_.request_id, call_->provider(),
-                            call_->model(), context_.elapsed_ms()});
+    const std::string stored = door_->stored_body(
+        {collector_.answer(), usage, context_.request_id, call_->provider(), call_->model(),
+         context_.elapsed_ms(), call_->fallback_used(), call_->routing_text()});
     const auto settled = call_->settle(200, stored);
     return send_last(door_->stream_end(stored, usage, settled), sink);
   }
@@ -62,6 +73,15 @@ private:
     if (error.error_class == ErrorClass::client_gone && !services_.cut) return abandon();
     log_failed_attempt(context_, call_->provider(), error);
     const HttpError told = error_from_provider(error, call_->provider());
+    context_.error_code = told.code;
+    settle_interrupted(told.message);
+    return send_last(door_->stream_error(told, context_.request_id), sink);
+  }
+
+  // The first event tells the model: nothing of the answer has been passed on.
+  bool refuse_drift(const std::string& model, httplib::DataSink& sink) {
+    attempt_.reset();
+    const HttpError told = drift_error(call_->provider(), call_->model(), model);
     context_.error_code = told.code;
     settle_interrupted(told.message);
     return send_last(door_->stream_error(told, context_.request_id), sink);
@@ -97,6 +117,7 @@ private:
   RequestContext& context_;
   std::unique_ptr<GovernedCall> call_;
   std::unique_ptr<ProviderCall> attempt_;
+  std::optional<StreamEvent> first_;
   std::shared_ptr<FrontDoor> door_;
   StreamCollector collector_;
 };
@@ -121,9 +142,10 @@ HttpError failed_attempt(const RequestContext& context, GovernedCall& call, Erro
 
 void begin_stream(Services& services, RequestContext& context, std::unique_ptr<GovernedCall> call,
                   std::shared_ptr<FrontDoor> door, httplib::Response& response) {
-  auto attempt = call->start_provider(
-      [&services, &context] { return services.cut.load() || context.client_gone(); });
-  if (const auto error = attempt->begin_stream()) {
+  auto begun = begin_stream_of(services, *call, [&services, &context] {
+    return services.cut.load() || context.client_gone();
+  });
+  if (const auto* error = std::get_if<ProviderError>(&begun)) {
     HttpError told = failed_attempt(context, *call, door->shape(), *error);
     if (error->error_class == ErrorClass::client_gone && !services.cut) {
       told = HttpError(499, "client_gone", "The client went away.");
@@ -131,8 +153,8 @@ void begin_stream(Services& services, RequestContext& context, std::unique_ptr<G
     throw told;
   }
   call->note_began();
-  const auto session = std::make_shared<StreamSession>(services, context, std::move(call),
-                                                       std::move(attempt), std::move(door));
+  const auto session = std::make_shared<StreamSession>(
+      services, context, std::move(call), std::get<BegunStream>(std::move(begun)), std::move(door));
   response.status = 200;
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no");

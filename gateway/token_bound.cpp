@@ -9,6 +9,9 @@ namespace {
 constexpr std::int64_t kTokensPerMessage = 8;
 constexpr std::int64_t kTokensPerTool = 32;
 constexpr std::int64_t kTokensPerFrame = 16;
+// With tools some models are given a page of instructions: a recorded call with one small function
+// was counted as 717 tokens.
+constexpr std::int64_t kTokensForTools = 1024;
 constexpr std::int64_t kBytesPerToken = 4;
 
 // gpt-4o-mini has the dearest tiling: 2833 tokens, and 5667 for each of at most 8 tiles.
@@ -47,8 +50,8 @@ std::int64_t frame_tokens(const ChatRequest& request) {
   std::int64_t tokens = kTokensPerFrame;
   for (const Message& message : request.messages)
     tokens += kTokensPerMessage * (1 + static_cast<std::int64_t>(message.tool_calls.size()));
-  if (request.tools.is_array())
-    tokens += kTokensPerTool * static_cast<std::int64_t>(request.tools.size());
+  if (request.tools.is_array() && !request.tools.empty())
+    tokens += kTokensForTools + kTokensPerTool * static_cast<std::int64_t>(request.tools.size());
   return tokens;
 }
 

@@ -12,8 +12,8 @@ namespace holdfast {
 std::int64_t prompt_bytes(const ChatRequest& request);
 
 // No tokenizer that works on bytes makes more prompt tokens than this: a token for each byte of
-// text, 8 per message, 32 per tool definition, 16 for the frame, and for each image what the
-// dearest documented tiling takes.
+// text, 8 per message, 16 for the frame, 1024 where there are tools and 32 for each, and for each
+// image what the dearest documented tiling takes.
 std::int64_t prompt_token_bound(const ChatRequest& request);
 
 // What the prompt probably takes, for settling a call whose provider gave no count: a token for

@@ -12,6 +12,8 @@
 #include "gateway/providers/perplexity.hpp"
 #include "gateway/providers/together.hpp"
 
+#include <array>
+
 namespace holdfast::provider {
 
 namespace {
@@ -120,7 +122,29 @@ const std::vector<ProviderInfo> provider_table = {
     {"sandbox", "Sandbox", "", "", "", "gpt-4o-mini", {"text", "streaming"}, nullptr},
 };
 
+struct WireModel {
+  std::string_view provider;
+  std::string_view model;
+  std::string_view wire;
+};
+
+constexpr std::array<WireModel, 7> kWireModels = {{
+    {"anthropic", "claude-3-5-haiku", "claude-3-5-haiku-20241022"},
+    {"groq", "llama-3.3-70b", "llama-3.3-70b-versatile"},
+    {"mistral", "mistral-large", "mistral-large-latest"},
+    {"together", "llama-3.1-70b", "meta-llama/Meta-Llama-3.1-70B-Instruct-Turbo"},
+    {"cohere", "command-r", "command-r-08-2024"},
+    {"openrouter", "claude-3.5-sonnet", "anthropic/claude-3.5-sonnet"},
+    {"deepinfra", "llama-3.1-70b", "meta-llama/Meta-Llama-3.1-70B-Instruct"},
+}};
+
 } // namespace
+
+std::string wire_model(std::string_view provider, const std::string& model) {
+  for (const WireModel& known : kWireModels)
+    if (known.provider == provider && known.model == model) return std::string(known.wire);
+  return model;
+}
 
 const std::vector<ProviderInfo>& all_providers() {
   return provider_table;

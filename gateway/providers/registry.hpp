@@ -27,6 +27,10 @@ struct ProviderInfo {
 // All providers, in the order they are listed to users. The sandbox is last.
 const std::vector<ProviderInfo>& all_providers();
 
+// The name under which the provider takes a model on the wire: the shipped prices name some models
+// as people do. Other names are the provider's own.
+std::string wire_model(std::string_view provider, const std::string& model);
+
 // The provider of that exact name, or null.
 const ProviderInfo* find_provider(std::string_view name);
 

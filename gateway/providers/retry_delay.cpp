@@ -125,6 +125,9 @@ std::optional<int> reset_ms(const HttpAnswer& answer) {
   return used_up ? used_up : any;
 }
 
+// A limit by the minute whose reset no header tells.
+constexpr int kMinuteMs = 60000;
+
 struct Moment {
   int year;
   int month;
@@ -169,6 +172,19 @@ std::optional<int> retry_after_ms(const HttpAnswer& answer) {
   if (const auto value_ms = number_ms(retry_after, 1000)) return value_ms;
   if (const auto value_ms = until_ms(answer, parse_http_date(retry_after))) return value_ms;
   return answer.status == 429 ? reset_ms(answer) : std::nullopt;
+}
+
+std::optional<int> exhausted_ms(const HttpAnswer& answer) {
+  std::optional<int> longest;
+  for (const LimitHeaders& limit : kLimits) {
+    if (header(answer, limit.remaining) != "0") continue;
+    const auto reset = reset_value_ms(answer, header(answer, limit.reset));
+    if (reset) longest = std::max(longest.value_or(0), *reset);
+  }
+  for (const char* name :
+       {"x-ratelimit-remaining-req-minute", "x-ratelimit-remaining-tokens-minute"})
+    if (header(answer, name) == "0") longest = std::max(longest.value_or(0), kMinuteMs);
+  return longest;
 }
 
 std::optional<int> parse_duration_ms(std::string_view text) {

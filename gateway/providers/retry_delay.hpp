@@ -14,6 +14,10 @@ namespace holdfast::provider {
 // seconds or moments. Moments count from the answer's own Date. Nothing when no header says.
 std::optional<int> retry_after_ms(const HttpAnswer& answer);
 
+// For how long the limits that the answer's headers call used up stay so, in milliseconds; nothing
+// when none is. Of any status: an answer may be the last that the provider gives for now.
+std::optional<int> exhausted_ms(const HttpAnswer& answer);
+
 // A duration like `120ms`, `6m0s` or `2m59.56s`, in milliseconds rounded up.
 std::optional<int> parse_duration_ms(std::string_view text);
 

@@ -73,6 +73,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_workflow_id' THEN '(SELECT workflow_id FROM sample OFFSET 1)'
         WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
+        WHEN 'p_new_hold_id' THEN 'gen_random_uuid()'
         WHEN 'p_api_key_id' THEN '(SELECT key_id FROM sample OFFSET 1)'
         WHEN 'p_ledger_id' THEN '(SELECT entry_id FROM sample OFFSET 1)'
         WHEN 'p_account' THEN '''user:ann'''
@@ -109,7 +110,7 @@ INSERT INTO others VALUES
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL), ('set_plan_budget', NULL), -- refused with such claims: budget_plans
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),
     ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
-    ('breakers', NULL), ('provider_latencies', NULL),
+    ('breakers', NULL), ('provider_latencies', NULL), ('pause_provider', NULL),
     ('get_rate_limits', NULL), ('rate_limit_memory', NULL), ('set_rate_limit', NULL), ('reset_rate_limit', NULL),
     ('reset_breaker', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p

@@ -6,17 +6,20 @@ CREATE FUNCTION open_call(p_organization_id uuid, p_key_hash bytea, p_model text
                           p_idempotency_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
                           p_ttl interval DEFAULT '10 minutes', p_sizing text DEFAULT 'strict',
                           p_community_id uuid DEFAULT NULL, p_tool text DEFAULT NULL, p_ip inet DEFAULT NULL,
-                          p_route text DEFAULT NULL,
+                          p_route text DEFAULT NULL, p_models text[] DEFAULT NULL,
+                          p_routing text DEFAULT 'cheapest', p_fallbacks integer DEFAULT 0,
+                          p_capabilities text[] DEFAULT NULL,
                           OUT outcome text, OUT hold_id uuid, OUT provider text, OUT model text,
                           OUT estimated_cost numeric, OUT scope text, OUT limit_usd numeric, OUT spent numeric,
                           OUT held numeric, OUT remaining numeric, OUT expires_at timestamptz, OUT user_id text,
                           OUT retry_after_ms integer, OUT answer_status integer, OUT answer text,
                           OUT completion_tokens integer, OUT warning text, OUT rate_layer text, OUT rate_limit bigint,
-                          OUT rate_remaining bigint, OUT rate_reset_ms integer, OUT trial bigint)
+                          OUT rate_remaining bigint, OUT rate_reset_ms integer, OUT trial bigint,
+                          OUT routing jsonb)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_open_call';
-COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text, inet, text) IS
-'Opens one governed call: checks the API key, finds the provider (p_provider, else the cheapest of p_providers) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); limited (a rate limit refused; retry_after_ms); replay (answer_status and answer are what the first call under p_idempotency_key answered, estimated_cost what it cost); or in_flight (that call has not ended). p_sizing strict holds the worst case; clamp lowers completion_tokens to what is left, and says so; estimate holds what 95 of 100 such calls of the organization cost. model is another than asked for when a budget''s downgrade threshold is reached; warning names the scope of a reached soft limit. Where the library is preloaded, the call counts on the rate limits of check_rate_limit(), of which rate_layer is the tightest or the one that refused, and passes the provider''s circuit breaker; trial is to be given to settle_call() or release_call(). Raises PT400, PT401 (API key), PT403 (also a model or provider that the key does not allow), PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider), PT503 (the breaker is open).';
+COMMENT ON FUNCTION open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text, inet, text, text[], text, integer, text[]) IS
+'Opens one governed call: checks the API key, finds the provider (p_provider, else by p_routing, cheapest, fastest or specified, one of p_providers; p_models names the model to ask of each where that is not p_model; p_capabilities are what the price list must say of it) and holds the most that the call can cost with at most these prompt and completion tokens. outcome is granted; denied (scope and figures say which budget refused); limited (a rate limit refused; retry_after_ms); replay (answer_status and answer are what the first call under p_idempotency_key answered, estimated_cost what it cost); or in_flight (that call has not ended). p_sizing strict holds the worst case; clamp lowers completion_tokens to what is left, and says so; estimate holds what 95 of 100 such calls of the organization cost. model is another than asked for when a budget''s downgrade threshold is reached; warning names the scope of a reached soft limit. Where the library is preloaded, the call counts on the rate limits of check_rate_limit(), of which rate_layer is the tightest or the one that refused, and passes the provider''s circuit breaker; trial is to be given to settle_call() or release_call(). routing is {strategy, reason, chain: [{provider, model, mostUSD, latencyMs}], skipped}: the chain begins with the provider of the call and goes on with at most p_fallbacks others that may stand in (next_attempt()); the hold is sized for the dearest of them, or, where that does not fit, without the dearer ones. Raises PT400, PT401 (API key), PT403 (also a model or provider that the key does not allow), PT404 (workflow), PT409 (key used with another p_fingerprint), PT422 (unpriced model or inactive provider), PT503 (the breaker is open).';
 
 CREATE FUNCTION settle_call(p_organization_id uuid, p_hold_id uuid, p_model text, p_prompt_tokens integer,
                             p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,
@@ -24,13 +27,26 @@ CREATE FUNCTION settle_call(p_organization_id uuid, p_hold_id uuid, p_model text
                             p_estimated boolean DEFAULT false, p_reported_cost numeric DEFAULT NULL,
                             p_answer_status integer DEFAULT NULL, p_answer text DEFAULT NULL,
                             p_metadata jsonb DEFAULT '{}', p_provider_ok boolean DEFAULT NULL, p_latency_ms integer DEFAULT NULL,
-                            p_trial bigint DEFAULT NULL,
+                            p_trial bigint DEFAULT NULL, p_fallback_used boolean DEFAULT false,
                             OUT ledger_id uuid, OUT cost numeric, OUT total_ai_cost numeric, OUT duplicate boolean,
                             OUT overrun numeric, OUT remaining numeric)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_settle_call';
-COMMENT ON FUNCTION settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb, boolean, integer, bigint) IS
+COMMENT ON FUNCTION settle_call(uuid, uuid, text, integer, integer, integer, integer, integer, boolean, numeric, integer, text, jsonb, boolean, integer, bigint, boolean) IS
 'Settles a governed call by its hold: the ledger entry has the hold''s id, so repeating it charges nothing. Keeps the answer for repeats under the call''s idempotency key. remaining is what is left in USD of the tightest budget. p_provider_ok and p_latency_ms tell the provider''s circuit breaker how the call went. Raises PT400, PT404 (hold), PT409, PT422 as record_usage_and_increment() does.';
+
+CREATE FUNCTION next_attempt(p_organization_id uuid, p_hold_id uuid, p_new_hold_id uuid, p_provider text, p_model text,
+                             p_prompt_tokens integer, p_completion_tokens integer,
+                             p_ttl interval DEFAULT '10 minutes', p_sizing text DEFAULT 'strict',
+                             p_used_prompt_tokens integer DEFAULT NULL, p_used_completion_tokens integer DEFAULT NULL,
+                             p_fallback_used boolean DEFAULT false, p_metadata jsonb DEFAULT '{}',
+                             p_provider_ok boolean DEFAULT NULL, p_latency_ms integer DEFAULT NULL,
+                             p_trial bigint DEFAULT NULL,
+                             OUT hold_id uuid, OUT cost numeric, OUT expires_at timestamptz)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_next_attempt';
+COMMENT ON FUNCTION next_attempt(uuid, uuid, uuid, text, text, integer, integer, interval, text, integer, integer, boolean, jsonb, boolean, integer, bigint) IS
+'Goes on with a governed call whose attempt has failed, in one step: ends its hold, by an estimated ledger entry of its own when p_used_prompt_tokens says what may have been charged (cost is that; p_fallback_used and p_metadata are of the attempt that failed), else by giving it back, and holds for p_provider and p_model under p_new_hold_id, on their budgets, what the call can cost there. The idempotency key of the call moves along. May be repeated. Raises PT402 with the figures when a budget has no room (then nothing has changed), PT404 (hold), PT422 (unpriced model).';
 
 CREATE FUNCTION release_call(p_organization_id uuid, p_hold_id uuid, p_provider_ok boolean DEFAULT NULL,
                              p_latency_ms integer DEFAULT NULL, p_trial bigint DEFAULT NULL)

@@ -34,3 +34,5 @@ DROP FUNCTION IF EXISTS holdfast.get_budgets(uuid); -- has one more column now
 -- Prices that users add have ids of their own range from here on; what has one below keeps it.
 ALTER TABLE holdfast.ai_provider_pricing ALTER COLUMN price_id SET START WITH 10000;
 SELECT setval('holdfast.ai_provider_pricing_price_id_seq', greatest(last_value, 9999)) FROM holdfast.ai_provider_pricing_price_id_seq;
+
+-- include tables/routing.sql

@@ -164,6 +164,7 @@ test('/api/ai/generate answers in its own shape', async () => {
     model: recorded.response.body.model,
     cached: false,
     fallbackUsed: false,
+    routing: { strategy: 'specified', reason: 'named by the caller' },
   });
   const asked = await planned.arrived;
   assert.deepEqual(asked.body.messages, [

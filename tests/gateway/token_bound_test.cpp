@@ -41,11 +41,27 @@ TEST(TokenBound, CountsToolsChoiceAndSchema) {
   ChatRequest request = one_message("hi");
   const std::int64_t before = prompt_token_bound(request);
   request.tools = nlohmann::json::parse(R"([{"type":"function"}])");
-  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32);
+  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32 + 1024);
   request.tool_choice = "auto";
-  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32 + 6);
+  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32 + 1024 + 6);
   request.response_format = nlohmann::json::parse(R"({"type":"text"})");
-  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32 + 6 + 15);
+  EXPECT_EQ(prompt_token_bound(request), before + 21 + 32 + 1024 + 6 + 15);
+}
+
+TEST(TokenBound, IsAboveWhatProvidersCountedWithTools) {
+  const std::vector<std::pair<std::string, std::string>> recorded = {{"groq", "chat_tools"},
+                                                                     {"mistral", "chat_tools"},
+                                                                     {"openai", "chat_tools"},
+                                                                     {"openrouter", "chat_tools"},
+                                                                     {"together", "chat_tools"}};
+  for (const auto& [provider, name] : recorded) {
+    const std::int64_t counted = test::load_fixture(provider, name)
+                                     .at("response")
+                                     .at("body")
+                                     .at("usage")
+                                     .at("prompt_tokens");
+    EXPECT_GE(prompt_token_bound(test::recorded_request(provider, name)), counted) << provider;
+  }
 }
 
 TEST(TokenBound, ImagesCountByTheirDetailNotByTheirUrl) {

@@ -47,6 +47,10 @@ export class Gateway {
     if (!this.baseUrl) throw new Error(`the gateway did not start: ${line}\n${this.log}`);
   }
 
+  get pid() {
+    return this.#process.pid;
+  }
+
   // Sends a signal, without waiting.
   signal(name) {
     this.#process.kill(name);

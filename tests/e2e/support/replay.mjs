@@ -52,8 +52,8 @@ export class Replay {
   }
 
   // The next request is answered with this recording. Options: status, headers; waits: nothing is sent before
-  // release(); waitsAfterEvents: a stream stops after so many events until release(); cutAfterEvents: the
-  // connection breaks there.
+  // release(); waitsAfterEvents: a stream stops after so many events until release(); cutAfterEvents,
+  // cutAfterBytes: the connection breaks there.
   next(name, options = {}) {
     const answer = new PlannedAnswer({ fixture: name, ...options });
     this.#planned.push(answer);
@@ -105,9 +105,12 @@ export class Replay {
     if (answer.waits) await answer.released;
     if (response.destroyed) return;
     response.writeHead(status, headers);
-    const head = eventsUpTo(text, answer.waitsAfterEvents ?? answer.cutAfterEvents);
+    const head =
+      answer.cutAfterBytes === undefined
+        ? eventsUpTo(text, answer.waitsAfterEvents ?? answer.cutAfterEvents)
+        : text.slice(0, answer.cutAfterBytes);
     await writeInPieces(response, head);
-    if (answer.cutAfterEvents !== undefined) {
+    if (answer.cutAfterEvents !== undefined || answer.cutAfterBytes !== undefined) {
       response.destroy();
       return;
     }

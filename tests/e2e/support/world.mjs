@@ -59,11 +59,11 @@ export class World {
   }
 
   // One more gateway, or one in place of `this.gateway`, with the replay server as provider openai.
-  async startGateway({ flags = [], database = this.database.conninfo } = {}) {
+  async startGateway({ flags = [], database = this.database.conninfo, env = {} } = {}) {
     const gateway = await Gateway.start({
       database,
-      flags,
-      env: this.#providerSettings(),
+      flags: ['--max-retries', '0', ...flags],
+      env: { ...this.#providerSettings(), ...env },
     });
     this.#gateways.push(gateway);
     return gateway;
@@ -128,7 +128,7 @@ export class World {
   }
 
   // Writes into the test's own books what the ledger must say. Returns the cost as 1e-18 USD.
-  expectEntry({ model, usage, workflow = null, provider = 'openai', estimated = false, organization }) {
+  expectEntry({ model, usage, workflow = null, provider = 'openai', estimated = false, fallback = false, organization }) {
     const prices = { ...kShippedPrices, ...this.prices };
     const cost = costOf(usage, prices[`${provider}/${model}`] ?? prices[model]);
     this.#expected.push({
@@ -140,9 +140,15 @@ export class World {
       completion: usage.completion,
       cached: usage.cached ?? 0,
       estimated,
+      fallback,
       cost: decimal(cost),
     });
     return cost;
+  }
+
+  // The new entries, where their figures are not what is tested.
+  takeEntries() {
+    return this.#newEntries();
   }
 
   // The one new entry, of a call whose figures cannot be known beforehand: charged, and to this provider.
@@ -158,7 +164,8 @@ export class World {
   async #newEntries() {
     const entries = await this.database.query(
       `SELECT id, organization_id AS organization, workflow_id AS workflow, provider, model, prompt_tokens AS prompt,
-              completion_tokens AS completion, coalesce(cached_tokens, 0) AS cached, estimated, cost::text
+              completion_tokens AS completion, coalesce(cached_tokens, 0) AS cached, estimated,
+              fallback_used AS fallback, cost::text
          FROM holdfast.ai_usage_ledger`,
     );
     const fresh = entries.filter(({ id }) => !this.#seen.has(id));
@@ -191,6 +198,9 @@ export class World {
     assert.deepEqual(await this.database.query('SELECT * FROM holdfast.check_invariants()'), []);
     assert.deepEqual(this.replay.unplanned.splice(0), [], 'calls of the provider that no test planned');
     this.#verifySecrets();
+    // What a test's failures taught all gateways of a provider is not the next test's.
+    await this.database.query('DELETE FROM holdfast.provider_pauses');
+    await this.database.query('SELECT holdfast.reset_breaker(name) FROM unnest($1::text[]) name', [kProviders]);
   }
 
   async #verifyTotals() {

@@ -1,0 +1,182 @@
+// The attempts of one governed call: when one has failed, its hold becomes the next one's.
+#include "extension/core/error.hpp"
+#include "extension/core/json_object.hpp"
+#include "extension/ledger.hpp"
+#include "extension/organization.hpp"
+#include "extension/pg/arguments.hpp"
+#include "extension/pg/spi.hpp"
+#include "extension/pricing.hpp"
+#include "extension/provider_health.hpp"
+
+using namespace holdfast;
+
+namespace {
+
+constexpr Oid kFindTypes[] = {UUIDOID, UUIDOID};
+pg::Statement find_hold("SELECT workflow_id, user_id, provider, call_key, api_key_id, community_id,"
+                        " tool, model, amount, status::text FROM holdfast.holds"
+                        " WHERE organization_id = $1 AND hold_id = $2 FOR UPDATE",
+                        kFindTypes);
+
+constexpr Oid kMoveKeyTypes[] = {UUIDOID, TEXTOID, UUIDOID, UUIDOID};
+pg::Statement move_key("UPDATE holdfast.idempotent_calls SET hold_id = $4"
+                       " WHERE organization_id = $1 AND idempotency_key = $2 AND hold_id = $3",
+                       kMoveKeyTypes);
+
+// One call of next_attempt.
+struct Next {
+  Uuid organization_id;
+  Uuid hold_id;     // of the attempt that has failed
+  Uuid new_hold_id; // of the next one
+  std::string provider;
+  std::string model;
+  std::int32_t prompt_tokens = 0;
+  std::int32_t completion_tokens = 0;
+  TimestampTz expires_at = 0;
+  bool sized_by_estimate = false;
+  std::optional<Tokens> used; // by the attempt that has failed, as far as it is known
+  bool was_fallback = false;
+  std::optional<std::string> metadata;
+  std::optional<bool> provider_ok; // how the failed one's provider did
+  std::int32_t latency_ms = 0;
+  std::int64_t trial = 0;
+};
+
+// The hold as it was taken.
+struct Before {
+  budget::Subject subject;
+  std::optional<std::string> call_key;
+  std::string model;
+  Usd amount;
+};
+
+Next read_next(const pg::Arguments& arguments, TimestampTz now) {
+  Next next;
+  next.organization_id = arguments.uuid(0, "p_organization_id");
+  next.hold_id = arguments.uuid(1, "p_hold_id");
+  next.new_hold_id = arguments.uuid(2, "p_new_hold_id");
+  next.provider = arguments.text(3, "p_provider");
+  next.model = arguments.text(4, "p_model");
+  next.prompt_tokens = arguments.integer(5, "p_prompt_tokens");
+  next.completion_tokens = arguments.integer(6, "p_completion_tokens");
+  next.expires_at = arguments.expiry(7, "p_ttl", now);
+  next.sized_by_estimate = arguments.text(8, "p_sizing") == "estimate";
+  check_tokens({next.prompt_tokens, next.completion_tokens, 0, 0, 0});
+  if (!arguments.is_null(9)) {
+    next.used = Tokens{arguments.integer(9, "p_used_prompt_tokens"),
+                       arguments.integer(10, "p_used_completion_tokens"), 0, 0, 0};
+    check_tokens(*next.used);
+  }
+  next.was_fallback = arguments.boolean(11, "p_fallback_used");
+  if (!arguments.is_null(12))
+    next.metadata = pg::json_object_text(arguments.required(12, "p_metadata"), "p_metadata");
+  if (!arguments.is_null(13) && !arguments.is_null(14)) {
+    next.provider_ok = arguments.boolean(13, "p_provider_ok");
+    next.latency_ms = std::max(arguments.integer(14, "p_latency_ms"), 0);
+  }
+  if (!arguments.is_null(15)) next.trial = DatumGetInt64(arguments.required(15, "p_trial"));
+  return next;
+}
+
+void report_provider(const Next& next, const Before& before) {
+  if (!provider_health::is_watched() || !before.subject.provider) return;
+  if (next.provider_ok)
+    provider_health::report(*before.subject.provider, *next.provider_ok, next.latency_ms,
+                            next.trial);
+  else if (next.trial > 0)
+    provider_health::give_back(*before.subject.provider, next.trial);
+}
+
+Before find_before(const Next& next) {
+  const pg::Rows rows = find_hold.run(pg::Parameters().add(next.organization_id).add(next.hold_id));
+  if (rows.empty())
+    throw not_found("The organization has no hold " + next.hold_id.str() + ".")
+        .detail(JsonObject().text("holdId", next.hold_id.str()).str());
+  const pg::Row row = rows[0];
+  Before before;
+  before.subject.organization_id = next.organization_id;
+  before.subject.workflow_id = row.optional_uuid(1);
+  before.subject.user_id = row.optional_text(2);
+  before.subject.provider = row.optional_text(3);
+  before.call_key = row.optional_text(4);
+  before.subject.api_key_id = row.optional_uuid(5);
+  before.subject.community_id = row.optional_uuid(6);
+  before.subject.tool = row.optional_text(7);
+  before.model = row.optional_text(8).value_or(next.model);
+  before.amount = row.usd(9);
+  return before;
+}
+
+// Settles what the failed attempt is known to have used, else gives its hold back.
+std::optional<Usd> end_attempt(const Next& next, const Before& before, TimestampTz now) {
+  if (next.used) {
+    ledger::Charge charge;
+    charge.subject = before.subject;
+    charge.model = before.model;
+    charge.tokens = *next.used;
+    charge.idempotency_key = next.hold_id;
+    charge.hold_id = next.hold_id;
+    charge.estimated = true;
+    charge.fallback_used = next.was_fallback;
+    charge.metadata = next.metadata;
+    return ledger::record(charge).cost;
+  }
+  const std::optional<budget::EndedHold> hold =
+      budget::end_hold(next.organization_id, next.hold_id, budget::Ending::released, now);
+  if (!hold) return std::nullopt;
+  std::vector<budget::Move> moves;
+  budget::add_release_moves(*hold, moves);
+  budget::apply(moves, now);
+  return std::nullopt;
+}
+
+budget::HoldResult hold_next(const Next& next, const Before& before, TimestampTz now) {
+  const Price& price = pricing::book().find(next.provider, next.model, pg::utc_day(now));
+  budget::HoldRequest request;
+  request.subject = before.subject;
+  request.subject.provider = next.provider;
+  request.model = next.model;
+  request.call_key = before.call_key;
+  request.idempotency_key = next.new_hold_id;
+  request.expires_at = next.expires_at;
+  request.amount = next.sized_by_estimate
+                       ? before.amount
+                       : cost_bound(price, next.prompt_tokens, next.completion_tokens);
+  budget::HoldResult hold = budget::take_hold(request, now, true);
+  if (hold.reservation.granted) return hold;
+  const budget::Figures& figures = hold.reservation.figures;
+  throw Error("PT402", "The " + figures.scope + " limit has no room for another attempt.")
+      .detail(JsonObject()
+                  .text("scope", figures.scope)
+                  .number("requestedUSD", request.amount.str())
+                  .number("spentUSD", figures.spent.str())
+                  .number("heldUSD", figures.held.str())
+                  .str())
+      .hint("The call is still open: settle or release it.");
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_next_attempt) {
+  const pg::Arguments arguments(fcinfo);
+  const TimestampTz now = GetCurrentTimestamp();
+  const Next next = read_next(arguments, now);
+  organization::require(next.organization_id);
+  std::optional<Usd> cost;
+  budget::HoldResult hold;
+  {
+    pg::Spi spi;
+    budget::pin_budgets(next.organization_id);
+    const Before before = find_before(next);
+    cost = end_attempt(next, before, now);
+    hold = hold_next(next, before, now);
+    report_provider(next, before);
+    if (before.call_key)
+      move_key.run(pg::Parameters()
+                       .add(next.organization_id)
+                       .text(before.call_key)
+                       .add(next.hold_id)
+                       .add(next.new_hold_id));
+  }
+  return pg::ResultRow().add(hold.hold_id).add(cost).add_time(hold.expires_at).finish(fcinfo);
+}

@@ -1,0 +1,152 @@
+// A governed call from one attempt to the next.
+#include "gateway/governed_call.hpp"
+
+#include "gateway/bounded_json.hpp"
+#include "gateway/ids.hpp"
+#include "gateway/json_read.hpp"
+#include "gateway/json_text.hpp"
+#include "gateway/log.hpp"
+#include "gateway/token_bound.hpp"
+
+#include <algorithm>
+
+namespace holdfast::gateway {
+namespace {
+
+// A shorter exhaustion is over before another gateway would hear of it.
+constexpr std::int64_t kShortestPauseMs = 1000;
+constexpr std::int64_t kLongestRatePauseMs = 300000;
+// Nobody says when an empty account is filled: it is asked again from time to time.
+constexpr std::int64_t kQuotaPauseMs = 60000;
+
+} // namespace
+
+// The headers that tell who serves the call.
+void GovernedCall::tell_provider() {
+  context_.provider = opened_.provider;
+  const auto routing = parse_bounded_json(opened_.routing_json);
+  const std::string reason = routing ? json_read::text(*routing, "reason") : "";
+  const std::string strategy = routing ? json_read::text(*routing, "strategy") : "";
+  std::string told = strategy.empty() ? "" : strategy + ": " + reason;
+  if (link_ > 0) told = "fallback: " + chain_.front().provider + " failed";
+  const auto set = [&](const char* name, const std::string& value) {
+    auto& notices = context_.notices;
+    notices.erase(std::remove_if(notices.begin(), notices.end(),
+                                 [&](const auto& notice) { return notice.first == name; }),
+                  notices.end());
+    if (!value.empty()) notices.emplace_back(name, value);
+  };
+  set("X-Holdfast-Provider", opened_.provider);
+  set("X-Holdfast-Routing", told);
+}
+
+std::string GovernedCall::routing_text() const {
+  const auto routing = parse_bounded_json(opened_.routing_json);
+  ObjectText text;
+  text.add("strategy", routing ? json_read::text(*routing, "strategy") : "");
+  text.add("reason", routing ? json_read::text(*routing, "reason") : "");
+  if (!attempts_.empty()) text.add("failedAttempts", attempts_);
+  return text.text();
+}
+
+std::string GovernedCall::metadata_text() const {
+  nlohmann::json metadata = order_.metadata;
+  if (auto routing = parse_bounded_json(opened_.routing_json)) metadata["routing"] = *routing;
+  if (!attempts_.empty()) metadata["failedAttempts"] = attempts_;
+  return dump_json(metadata);
+}
+
+// No words of the provider's: what it says of a request may quote it.
+void GovernedCall::note_attempt(const ProviderError& error) {
+  attempts_.push_back({{"provider", opened_.provider},
+                       {"model", opened_.model},
+                       {"class", error_class_name(error.error_class)},
+                       {"status", error.status},
+                       {"charged", error.maybe_charged}});
+}
+
+bool GovernedCall::move_on(const ProviderError& error, bool again) {
+  if (!again && !has_next()) return false;
+  note_attempt(error);
+  note_failed(error);
+  const std::size_t link = again ? link_ : link_ + 1;
+  // An attempt at the same provider that cost nothing needs no other hold.
+  if (again && !error.maybe_charged) {
+    ++failures_;
+    provider_ok_.reset();
+    latency_ms_.reset();
+    return true;
+  }
+  NextAttempt next;
+  next.organization_id = order_.controls.key.organization_id;
+  next.hold_id = opened_.hold_id;
+  next.new_hold_id = new_uuid();
+  next.provider = chain_[link].provider;
+  next.model = chain_[link].model;
+  next.prompt_tokens = prompt_token_bound(order_.chat);
+  next.completion_tokens = completion_token_bound(order_.chat);
+  next.ttl_ms = services_.config.hold_ttl_ms;
+  next.sizing = order_.controls.sizing.value_or("strict");
+  next.fallback_used = fallback_used();
+  next.metadata_json = metadata_text();
+  next.provider_ok = provider_ok_;
+  next.latency_ms = latency_ms_;
+  next.trial = opened_.trial;
+  if (error.maybe_charged) {
+    const Usage used = counter_.usage();
+    next.used_prompt_tokens = used.prompt_tokens;
+    next.used_completion_tokens = used.completion_tokens;
+  }
+  try {
+    const auto cost = services_.database.next_attempt(next);
+    if (cost) charged_before_ += Usd::parse(*cost).value_or(Usd());
+  } catch (const DatabaseError& refused) {
+    log_event("fallback_refused", context_.request_id + ": " + refused.what());
+    attempts_.erase(attempts_.size() - 1);
+    return false;
+  } catch (const DatabaseUnavailable& away) {
+    log_event("database_unavailable", context_.request_id + ": " + away.what());
+    attempts_.erase(attempts_.size() - 1);
+    return false;
+  }
+  services_.holds.forget(opened_.hold_id);
+  services_.holds.watch(next.organization_id, next.new_hold_id);
+  failures_ = again ? failures_ + 1 : 0;
+  link_ = link;
+  provider_ok_.reset();
+  latency_ms_.reset();
+  opened_.trial.reset();
+  opened_.hold_id = next.new_hold_id;
+  opened_.provider = next.provider;
+  opened_.model = next.model;
+  order_.chat.model = next.model;
+  context_.model = next.model;
+  counter_ = UsageCounter(order_.chat);
+  tell_provider();
+  return true;
+}
+
+void GovernedCall::heed(const ProviderError& error) {
+  if (error.error_class == ErrorClass::quota_exhausted) {
+    pause("", kQuotaPauseMs, "quota_exhausted");
+  } else if (error.error_class == ErrorClass::rate_limit && error.retry_after_ms) {
+    pause(opened_.model, *error.retry_after_ms, "rate_limit");
+  }
+}
+
+void GovernedCall::heed(std::optional<int> exhausted_ms) {
+  if (exhausted_ms) pause(opened_.model, *exhausted_ms, "rate_limit");
+}
+
+void GovernedCall::pause(const std::string& model, std::int64_t for_ms, const char* reason) {
+  if (for_ms < kShortestPauseMs) return;
+  try {
+    services_.database.pause_provider(opened_.provider, model,
+                                      std::min(for_ms, kLongestRatePauseMs), reason);
+  } catch (const std::exception& error) {
+    // The call itself goes on: others will find out for themselves.
+    log_event("pause_failed", context_.request_id + ": " + error.what());
+  }
+}
+
+} // namespace holdfast::gateway
