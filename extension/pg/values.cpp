@@ -2,6 +2,7 @@
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/core/numeric_format.hpp"
 
 namespace holdfast::pg {
 
@@ -98,6 +99,7 @@ Usd to_usd(Datum datum, const char* what) {
 }
 
 Usd stored_usd(Datum datum) {
+  if (const std::optional<Usd> amount = read_numeric(view(detoasted(datum)))) return *amount;
   const std::optional<Usd> amount = Usd::parse(numeric_text(datum));
   if (!amount) throw Error("XX000", "a stored amount is no amount of USD");
   return *amount;
@@ -169,12 +171,7 @@ Datum from_bytes(std::string_view bytes) {
 }
 
 Datum from_usd(Usd amount) {
-  const std::string decimal = amount.str();
-  const char* text = decimal.c_str();
-  return call([=] {
-    return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-                               Int32GetDatum(-1));
-  });
+  return make_varlena(StoredNumeric(amount).bytes());
 }
 
 Datum from_texts(const std::vector<std::string>& texts) {
