@@ -150,6 +150,11 @@ const std::vector<Setting>& settings() {
         {"--trusted-proxies", "HOLDFAST_TRUSTED_PROXIES", "none",
          "proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas",
          set_trusted_proxies},
+        {"--run-steps", "", "16",
+         "steps of workflows done at the same time; 0 leaves them to others",
+         number(0, 256, HOLDFAST_FIELD(run_steps))},
+        {"--run-lease-ms", "", "30000", "until a step of a gateway that died is taken by another",
+         number(1000, 3600000, HOLDFAST_FIELD(run_lease_ms))},
         {"--drain-timeout-ms", "", "30000", "for running calls to finish after SIGTERM or SIGINT",
          number(0, 3600000, HOLDFAST_FIELD(drain_timeout_ms))},
     };

@@ -33,6 +33,8 @@ struct Config {
   int max_fallbacks = 2;
   int retry_deadline_ms = 30000;
   bool refuse_drift = false;
+  int run_steps = 16; // done at the same time; 0: by other gateways
+  int run_lease_ms = 30000;
   std::string default_provider;
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;

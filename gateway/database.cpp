@@ -1,5 +1,6 @@
 #include "gateway/database.hpp"
 
+#include "gateway/database_runs.hpp"
 #include "gateway/ids.hpp"
 
 #include <algorithm>
@@ -169,6 +170,7 @@ void Database::check() {
   try {
     pool_.prepare_all({&kAlive, &kAuthenticateKey, &kListModels, &kOpenCall, &kSettleCall,
                        &kNextAttempt, &kPauseProvider, &kReleaseCall, &kExtendHold});
+    RunDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {

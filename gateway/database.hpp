@@ -167,6 +167,9 @@ public:
   // From then on nothing waits for the database any more.
   void give_up_at(std::chrono::steady_clock::time_point when) { pool_.give_up_at(when); }
 
+  // For further statements.
+  DatabasePool& pool() { return pool_; }
+
 private:
   DatabasePool pool_;
 };

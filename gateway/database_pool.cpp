@@ -166,6 +166,19 @@ Rows Connection::run(const Statement& statement, const Parameters& parameters, b
   throw error;
 }
 
+std::vector<std::pair<std::string, std::string>> Connection::wait_notices(int wait_ms) {
+  pollfd entry{PQsocket(handle_.get()), POLLIN, 0};
+  if (poll(&entry, 1, wait_ms) > 0 && PQconsumeInput(handle_.get()) == 0)
+    lose("the connection to the database was lost");
+  std::vector<std::pair<std::string, std::string>> notices;
+  for (;;) {
+    const std::unique_ptr<PGnotify, decltype(&PQfreemem)> notice(PQnotifies(handle_.get()),
+                                                                 &PQfreemem);
+    if (!notice) return notices;
+    notices.emplace_back(notice->relname, notice->extra);
+  }
+}
+
 // A place in the pool, and the connection in it; gives both back.
 class DatabasePool::Lease {
 public:

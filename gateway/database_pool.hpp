@@ -91,6 +91,9 @@ public:
   // Runs a prepared statement. `may_have_run` turns true once the server may have seen it.
   Rows run(const Statement& statement, const Parameters& parameters, bool& may_have_run);
 
+  // What LISTEN has brought within `wait_ms`, by channel and payload.
+  std::vector<std::pair<std::string, std::string>> wait_notices(int wait_ms);
+
   // The server no longer knows what was prepared (a pooler gave us another server).
   void forget_prepared() { prepared_.clear(); }
 
@@ -120,6 +123,8 @@ public:
   void prepare_all(const std::vector<const Statement*>& statements);
 
   void give_up_at(std::chrono::steady_clock::time_point when) { give_up_.set(when); }
+  const Deadline& deadline() const { return give_up_; }
+  const std::string& conninfo() const { return conninfo_; }
 
 private:
   class Lease;

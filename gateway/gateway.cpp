@@ -6,7 +6,9 @@
 #include "gateway/handler_generate.hpp"
 #include "gateway/handler_messages.hpp"
 #include "gateway/handler_status.hpp"
+#include "gateway/handler_workflows.hpp"
 #include "gateway/log.hpp"
+#include "gateway/run_worker.hpp"
 #include "gateway/server.hpp"
 
 #include <algorithm>
@@ -33,10 +35,10 @@ void raise_descriptor_limit() {
   }
 }
 
-std::vector<Route> all_routes(Services& services) {
+std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news) {
   std::vector<Route> routes = chat_routes(services);
-  for (auto&& more :
-       {messages_routes(services), generate_routes(services), status_routes(services)}) {
+  for (auto&& more : {messages_routes(services), generate_routes(services), status_routes(services),
+                      workflow_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   return routes;
@@ -61,15 +63,18 @@ bool extend(Database& database, const Config& config, const std::string& organiz
 }
 
 // Lets running calls finish; cuts those that take too long; settles all of them by the deadline.
-std::size_t drain(const Config& config, Services& services, Server& server,
+std::size_t drain(const Config& config, Services& services, Server& server, RunWorker& worker,
                   std::future<bool>& serving) {
   const auto begun = Clock::now();
   const milliseconds whole(config.drain_timeout_ms);
   const auto deadline = begun + whole;
   log_event("stopping", "no new connections are accepted");
   server.stop();
-  if (serving.wait_until(deadline - std::min(kSettleReserve, whole / 3)) !=
-      std::future_status::ready) {
+  services.stopping = true;
+  worker.stop();
+  const auto cut = deadline - std::min(kSettleReserve, whole / 3);
+  const bool served = serving.wait_until(cut) == std::future_status::ready;
+  if (!worker.wait_idle_until(cut) || !served) {
     log_event("stopping", "calls that are still running are cut");
     services.cut = true;
   }
@@ -84,6 +89,8 @@ int run_gateway(const Config& config, const StopSignal& stop) {
   raise_descriptor_limit();
   Database database(config.database, config.database_pool_size);
   database.check();
+  RunDatabase runs(database.pool());
+  RunNews news;
   Transport transport;
   SettlementQueue settlements(
       [&](const Resolution& resolution) { return try_resolution(database, resolution); }, {});
@@ -95,7 +102,8 @@ int run_gateway(const Config& config, const StopSignal& stop) {
   Services services{config, database, transport, settlements, holds};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services));
+      all_routes(services, runs, news));
+  RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {
     const bool ended_well = server.serve();
@@ -104,7 +112,7 @@ int run_gateway(const Config& config, const StopSignal& stop) {
   });
   announce(config, port);
   stop.wait();
-  const std::size_t lost = drain(config, services, server, serving);
+  const std::size_t lost = drain(config, services, server, worker, serving);
   if (lost > 0)
     log_event("stopped", "settlements that are not in the ledger: " + std::to_string(lost));
   return serving.get() && lost == 0 ? 0 : 1;

@@ -20,7 +20,8 @@
 
 namespace holdfast::gateway {
 
-// What all requests share. `cut` turns true when a stop has waited long enough: running calls end.
+// What all requests share. `stopping` turns true when a stop begins: what only watches ends. `cut`
+// turns true when the stop has waited long enough: running calls end.
 struct Services {
   const Config& config;
   Database& database;
@@ -28,6 +29,7 @@ struct Services {
   SettlementQueue& settlements;
   HoldKeeper& holds;
   std::atomic<bool> cut{false};
+  std::atomic<bool> stopping{false};
 };
 
 // A provider that may serve a call, and the model to ask of it.

@@ -36,6 +36,43 @@ bool has_body(const httplib::Request& request) {
           request.get_header_value("Content-Length") != "0");
 }
 
+// Whether a path is one of the route's.
+bool is_at(const Route& route, const std::string& path) {
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < route.path.size(); ++i) {
+    if (route.path[i] != '{') {
+      if (at == path.size() || path[at++] != route.path[i]) return false;
+      continue;
+    }
+    i = route.path.find('}', i);
+    const std::size_t end = std::min(path.find('/', at), path.size());
+    if (end == at) return false;
+    at = end;
+  }
+  return at == path.size();
+}
+
+// The route's path as the library's regular expression.
+std::string path_pattern(const std::string& path) {
+  std::string pattern;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '{') {
+      pattern += "([^/]+)";
+      i = path.find('}', i);
+    } else {
+      pattern += path[i] == '.' ? "\\." : std::string(1, path[i]);
+    }
+  }
+  return pattern;
+}
+
+// What the log calls a request: its route, not the ids in its path.
+std::string route_name(const std::vector<Route>& routes, const httplib::Request& request) {
+  const auto route = std::find_if(routes.begin(), routes.end(),
+                                  [&](const Route& one) { return is_at(one, request.path); });
+  return request.method + " " + (route == routes.end() ? request.path : route->path);
+}
+
 bool same_word(const std::string& a, const char* b) {
   return strcasecmp(a.c_str(), b) == 0;
 }
@@ -187,7 +224,7 @@ std::optional<HttpError> check_head(const httplib::Request& request,
   std::string allowed;
   bool found = false;
   for (const Route& route : routes) {
-    if (route.path != request.path) continue;
+    if (!is_at(route, request.path)) continue;
     found = found || route.method == request.method ||
             (route.method == "GET" && request.method == "HEAD");
     allowed += (allowed.empty() ? "" : ", ") + route.method;
@@ -257,16 +294,18 @@ void Server::set_handlers() {
 
 void Server::add_route(const Route& route) {
   if (route.method == "GET") {
-    Get(route.path, [&route](const httplib::Request& request, httplib::Response& response) {
-      route.handler(*current_request, request, "", response);
-    });
+    Get(path_pattern(route.path),
+        [&route](const httplib::Request& request, httplib::Response& response) {
+          route.handler(*current_request, request, "", response);
+        });
     return;
   }
-  Post(route.path, [this, &route](const httplib::Request& request, httplib::Response& response,
-                                  const httplib::ContentReader& reader) {
-    const std::string body = read_body(*current_request, reader, bounds_.max_body_bytes);
-    route.handler(*current_request, request, body, response);
-  });
+  Post(path_pattern(route.path),
+       [this, &route](const httplib::Request& request, httplib::Response& response,
+                      const httplib::ContentReader& reader) {
+         const std::string body = read_body(*current_request, reader, bounds_.max_body_bytes);
+         route.handler(*current_request, request, body, response);
+       });
 }
 
 int Server::bind(const std::string& host, int port) {
@@ -338,7 +377,7 @@ bool Server::serve_one(ClientSocket& client, bool last) {
     context.client_ip = client_address(request.remote_addr, all_values(request, "X-Forwarded-For"),
                                        bounds_.trusted_proxies);
     if (!context.refusal || context.refusal->status != 404) {
-      context.route = request.method + " " + request.path;
+      context.route = route_name(routes_, request);
     }
     // Answers are small or streams: neither ranges nor compression serve them.
     request.ranges.clear();

@@ -16,8 +16,9 @@ namespace holdfast::gateway {
 
 class ClientSocket;
 
-// One endpoint: an exact path and its method. The handler gets the whole body, "" for GET, and
-// throws HttpError, DatabaseError or DatabaseUnavailable for what is not to be answered.
+// One endpoint: a path, in which `{name}` stands for one part of any text (request.matches has
+// them, from 1), and its method. The handler gets the whole body, "" for GET, and throws HttpError,
+// DatabaseError or DatabaseUnavailable for what is not to be answered.
 struct Route {
   using Handler = std::function<void(RequestContext&, const httplib::Request&,
                                      const std::string& body, httplib::Response&)>;

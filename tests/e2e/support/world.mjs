@@ -62,7 +62,7 @@ export class World {
   async startGateway({ flags = [], database = this.database.conninfo, env = {} } = {}) {
     const gateway = await Gateway.start({
       database,
-      flags: ['--max-retries', '0', ...flags],
+      flags: ['--max-retries', '0', '--run-steps', '0', ...flags], // no traffic but the tests' own
       env: { ...this.#providerSettings(), ...env },
     });
     this.#gateways.push(gateway);

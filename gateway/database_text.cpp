@@ -1,0 +1,37 @@
+#include "gateway/database_text.hpp"
+
+#include "gateway/ids.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace holdfast::gateway {
+
+std::string bytea_text(const std::string& bytes) {
+  return "\\x" + to_hex(bytes);
+}
+
+std::string array_text(const std::vector<std::string>& items) {
+  std::string literal = "{";
+  for (const std::string& item : items) {
+    if (literal.size() > 1) literal += ',';
+    literal += '"';
+    for (const char c : item) {
+      if (c == '"' || c == '\\') literal += '\\';
+      literal += c;
+    }
+    literal += '"';
+  }
+  return literal + "}";
+}
+
+std::string interval_text(std::int64_t ms) {
+  return std::to_string(ms) + " milliseconds";
+}
+
+std::string tokens_text(std::int64_t count) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  return std::to_string(std::clamp<std::int64_t>(count, 0, kMost));
+}
+
+} // namespace holdfast::gateway

@@ -1,0 +1,397 @@
+#include "gateway/handler_workflows.hpp"
+
+#include "gateway/bounded_json.hpp"
+#include "gateway/ids.hpp"
+#include "gateway/json_text.hpp"
+#include "gateway/log.hpp"
+#include "gateway/request_json.hpp"
+
+#include <algorithm>
+
+namespace holdfast::gateway {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kNewsSlice{500}; // a client's or the gateway's end is noticed by then
+constexpr std::int64_t kMostWaitMs = 600000;
+constexpr std::int64_t kStandardWaitMs = 300000;
+constexpr auto kBeatEvery = std::chrono::seconds(15);
+constexpr int kMostListed = 1000;
+constexpr int kStandardListed = 50;
+
+struct Shop {
+  Services& services;
+  RunDatabase& runs;
+  RunNews& news;
+};
+
+Caller caller_of(RequestContext& context, const httplib::Request& request) {
+  const ApiKey key = read_key(request);
+  context.organization_id = key.organization_id;
+  return {key.organization_id, key.hash};
+}
+
+// A definition's fault is not about a model.
+template <class Work>
+auto checking_definition(Work work) {
+  try {
+    return work();
+  } catch (const DatabaseError& error) {
+    if (error.sqlstate != "PT422") throw;
+    HttpError told = error_from_database(error);
+    told.code = "invalid_definition";
+    told.param.clear();
+    throw HttpError(told);
+  }
+}
+
+std::string run_id_of(const httplib::Request& request) {
+  const std::string id = request.matches[1];
+  return checked_workflow_id(id, "id");
+}
+
+std::string run_text(const RunView& run) {
+  ObjectText text;
+  text.add("runId", run.run_id)
+      .add("workflowId", run.workflow_id ? nlohmann::json(*run.workflow_id) : nlohmann::json())
+      .add("name", run.name)
+      .add("version", run.version)
+      .add("userId", run.user_id ? nlohmann::json(*run.user_id) : nlohmann::json())
+      .add("status", run.status)
+      .add_raw("steps", run.steps)
+      .add_raw("runError", run.error.value_or("null"))
+      .add_decimal("totalCostUSD", run.total_cost_usd)
+      .add_raw("totalLatencyMs", run.total_latency_ms)
+      .add("createdAt", run.created_at)
+      .add("endedAt", run.ended_at ? nlohmann::json(*run.ended_at) : nlohmann::json());
+  return text.text();
+}
+
+void send_run(const RunView& run, const RequestContext& context, httplib::Response& response) {
+  const bool failed = run.status == "failed" || run.status == "cancelled";
+  std::string body = with_member(run_text(run), "success", failed ? "false" : "true");
+  body = with_member(body, "requestId", nlohmann::json(context.request_id).dump());
+  response.status = run.has_ended() ? 200 : 202;
+  response.set_header("X-Holdfast-Cost", run.total_cost_usd.value_or("0"));
+  response.set_content(body, "application/json");
+}
+
+void create(const Shop& shop, RequestContext& context, const httplib::Request& request,
+            const std::string& body, httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  const nlohmann::json definition = parse_request_object(body);
+  const SavedDefinition saved =
+      checking_definition([&] { return shop.runs.save_definition(caller, dump_json(definition)); });
+  response.set_content(ObjectText()
+                           .add("success", true)
+                           .add("requestId", context.request_id)
+                           .add("workflowId", saved.workflow_id)
+                           .add("name", saved.name)
+                           .add("version", saved.version)
+                           .add("duplicate", saved.duplicate)
+                           .text(),
+                       "application/json");
+}
+
+void list_definitions(const Shop& shop, RequestContext& context, const httplib::Request& request,
+                      httplib::Response& response) {
+  const auto definitions = shop.runs.list_definitions(caller_of(context, request));
+  std::string list;
+  for (const SavedDefinition& saved : definitions) {
+    list += (list.empty() ? "" : ",") + ObjectText()
+                                            .add("workflowId", saved.workflow_id)
+                                            .add("name", saved.name)
+                                            .add("version", saved.version)
+                                            .add("createdAt", saved.created_at)
+                                            .add_raw("definition", saved.json)
+                                            .text();
+  }
+  response.set_content(ObjectText()
+                           .add("success", true)
+                           .add("requestId", context.request_id)
+                           .add("total", definitions.size())
+                           .add_raw("workflows", "[" + list + "]")
+                           .text(),
+                       "application/json");
+}
+
+HttpError bad_value(const std::string& what, const std::string& field) {
+  return {400, "bad_value", what, field};
+}
+
+// `workflow` is a definition, or the name of a saved one.
+void read_workflow(const nlohmann::json& body, RunOrder& order) {
+  const auto id = optional_text(body, "workflowId");
+  if (id) order.workflow_id = checked_workflow_id(*id, "workflowId");
+  const auto workflow = body.find("workflow");
+  const bool given = workflow != body.end() && !workflow->is_null();
+  if (given == id.has_value())
+    throw bad_value("Exactly one of workflow and workflowId must be given.", "workflow");
+  if (!given) return;
+  if (workflow->is_object())
+    order.definition = dump_json(*workflow);
+  else if (workflow->is_string() && !workflow->get<std::string>().empty())
+    order.name = workflow->get<std::string>();
+  else
+    throw bad_value("The field workflow must be a definition, or the name of a saved one.",
+                    "workflow");
+}
+
+bool optional_flag(const nlohmann::json& body, const char* name, bool otherwise) {
+  const auto value = body.find(name);
+  if (value == body.end() || value->is_null()) return otherwise;
+  if (value->is_boolean()) return value->get<bool>();
+  throw bad_value(std::string("The field ") + name + " must be true or false.", name);
+}
+
+RunOrder read_order(const httplib::Request& request, const nlohmann::json& body) {
+  const Controls controls = read_controls(request);
+  RunOrder order;
+  read_workflow(body, order);
+  order.user_id = controls.user_id;
+  order.idempotency_key = controls.idempotency_key;
+  if (const auto key = optional_text(body, "idempotencyKey"))
+    merge_control(order.idempotency_key, checked_idempotency_key(*key, "idempotencyKey"),
+                  "idempotencyKey");
+  if (const auto user = optional_text(body, "userId")) {
+    const std::string id = checked_user_id(*user, "userId");
+    if (!order.user_id) order.user_id = id;
+  }
+  const auto input = body.find("input");
+  if (input == body.end() || input->is_null()) return order;
+  if (!input->is_object()) throw bad_value("The field input must be an object.", "input");
+  order.input = dump_json(*input);
+  return order;
+}
+
+HttpError denied(const StartedRun& started) {
+  OpenedCall figures;
+  figures.scope = started.scope;
+  figures.limit_usd = started.limit_usd;
+  figures.spent_usd = started.spent_usd;
+  figures.held_usd = started.held_usd;
+  HttpError error = error_from_denial(figures);
+  error.details.emplace_back("runId", nlohmann::json(started.run_id).dump());
+  return error;
+}
+
+// A run that waits for a person is not waited for.
+RunView wait_for(const Shop& shop, const Caller& caller, const std::string& run_id,
+                 const RequestContext& context, milliseconds most) {
+  RunNews::Watch watch(shop.news, run_id);
+  const auto until = Clock::now() + most;
+  while (true) {
+    RunView run = shop.runs.get(caller, run_id);
+    const bool goes_on = run.status == "running" && Clock::now() < until &&
+                         !shop.services.stopping && !context.client_gone();
+    if (!goes_on) return run;
+    watch.wait(kNewsSlice);
+  }
+}
+
+void run(const Shop& shop, RequestContext& context, const httplib::Request& request,
+         const std::string& text, httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  const nlohmann::json body = parse_request_object(text);
+  const RunOrder order = read_order(request, body);
+  const bool waits = optional_flag(body, "wait", true);
+  const auto most = optional_integer(body, "waitMs", 0, kMostWaitMs).value_or(kStandardWaitMs);
+  const StartedRun started = checking_definition([&] { return shop.runs.start(caller, order); });
+  if (!started.granted) throw denied(started);
+  if (started.duplicate) response.set_header("Idempotent-Replay", "true");
+  send_run(wait_for(shop, caller, started.run_id, context, milliseconds(waits ? most : 0)), context,
+           response);
+}
+
+void list_runs(const Shop& shop, RequestContext& context, const httplib::Request& request,
+               httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  std::optional<std::string> workflow_id;
+  std::optional<std::string> user_id;
+  int limit = kStandardListed;
+  if (request.has_param("workflowId"))
+    workflow_id = checked_workflow_id(request.get_param_value("workflowId"), "workflowId");
+  if (request.has_param("userId"))
+    user_id = checked_user_id(request.get_param_value("userId"), "userId");
+  if (request.has_param("limit")) {
+    const std::string text = request.get_param_value("limit");
+    const bool digits =
+        !text.empty() && text.size() <= 4 &&
+        std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    limit = digits ? std::stoi(text) : 0;
+    if (limit < 1 || limit > kMostListed)
+      throw bad_value("The parameter limit must be a number from 1 to 1000.", "limit");
+  }
+  const auto runs = shop.runs.list(caller, workflow_id, user_id, limit);
+  std::string list;
+  for (const RunView& view : runs)
+    list += (list.empty() ? "" : ",") + run_text(view);
+  response.set_content(ObjectText()
+                           .add("success", true)
+                           .add("requestId", context.request_id)
+                           .add("total", runs.size())
+                           .add_raw("runs", "[" + list + "]")
+                           .text(),
+                       "application/json");
+}
+
+void get_run(const Shop& shop, RequestContext& context, const httplib::Request& request,
+             httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  send_run(shop.runs.get(caller, run_id_of(request)), context, response);
+  response.status = 200;
+}
+
+void cancel(const Shop& shop, RequestContext& context, const httplib::Request& request,
+            const std::string& text, httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  const std::string run_id = run_id_of(request);
+  const nlohmann::json body = parse_request_object(text);
+  shop.runs.cancel(caller, run_id, optional_text(body, "reason"));
+  const std::string run = run_text(shop.runs.get(caller, run_id));
+  response.set_content(with_member(with_member(run, "success", "true"), "requestId",
+                                   nlohmann::json(context.request_id).dump()),
+                       "application/json");
+}
+
+void approve(const Shop& shop, RequestContext& context, const httplib::Request& request,
+             const std::string& text, httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  const std::string run_id = run_id_of(request);
+  const nlohmann::json body = parse_request_object(text);
+  const auto step = optional_text(body, "stepId");
+  if (!step || step->empty()) throw bad_value("The field stepId must name a step.", "stepId");
+  shop.runs.approve(caller, run_id, *step, optional_flag(body, "approved", true),
+                    optional_text(body, "reason"));
+  send_run(shop.runs.get(caller, run_id), context, response);
+}
+
+// The number of the last event that the client has: a reconnecting EventSource sends it.
+std::string last_event_of(const httplib::Request& request) {
+  std::string number = request.get_header_value("Last-Event-ID");
+  if (number.empty()) number = request.get_param_value("lastEventId");
+  if (number.empty()) return "0";
+  const bool digits =
+      number.size() <= 18 && std::all_of(number.begin(), number.end(),
+                                         [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (!digits) throw bad_value("Last-Event-ID must be the number of an event.", "Last-Event-ID");
+  return number;
+}
+
+// One run's events, from the one after `last` to its end.
+class EventStream {
+public:
+  EventStream(const Shop& shop, RequestContext& context, Caller caller, std::string run_id,
+              std::string last)
+      : shop_(shop), context_(context), caller_(std::move(caller)), run_id_(std::move(run_id)),
+        last_(std::move(last)), watch_(shop.news, run_id_) {}
+
+  // False when the client is gone.
+  bool run(httplib::DataSink& sink) {
+    auto next_beat = Clock::now() + kBeatEvery;
+    while (!shop_.services.stopping) {
+      const bool had_ended = shop_.runs.get(caller_, run_id_).has_ended();
+      if (!send_new(sink)) return gone();
+      if (had_ended) break;
+      watch_.wait(kNewsSlice);
+      if (context_.client_gone()) return gone();
+      if (Clock::now() < next_beat) continue;
+      next_beat = Clock::now() + kBeatEvery;
+      if (!write(sink, ": still running\n\n")) return gone();
+    }
+    sink.done();
+    return true;
+  }
+
+private:
+  bool send_new(httplib::DataSink& sink) {
+    for (const RunEvent& event : shop_.runs.events(caller_, run_id_, last_)) {
+      const std::string data =
+          ObjectText()
+              .add("runId", run_id_)
+              .add("event", event.event)
+              .add("at", event.at)
+              .add("step", event.step_id ? nlohmann::json(*event.step_id) : nlohmann::json())
+              .add_raw("detail", event.detail)
+              .text();
+      if (!write(sink,
+                 "id: " + event.number + "\nevent: " + event.event + "\ndata: " + data + "\n\n"))
+        return false;
+      last_ = event.number;
+    }
+    return true;
+  }
+
+  static bool write(httplib::DataSink& sink, const std::string& text) {
+    return sink.write(text.data(), text.size());
+  }
+
+  bool gone() {
+    context_.error_code = "client_gone";
+    return false;
+  }
+
+  Shop shop_;
+  RequestContext& context_;
+  Caller caller_;
+  std::string run_id_;
+  std::string last_;
+  RunNews::Watch watch_;
+};
+
+void stream_events(const Shop& shop, RequestContext& context, const httplib::Request& request,
+                   httplib::Response& response) {
+  const Caller caller = caller_of(context, request);
+  const std::string run_id = run_id_of(request);
+  const std::string last = last_event_of(request);
+  shop.runs.get(caller, run_id); // 404 before there is a stream
+  const auto stream = std::make_shared<EventStream>(shop, context, caller, run_id, last);
+  response.set_header("Cache-Control", "no-cache");
+  response.set_header("X-Accel-Buffering", "no");
+  response.set_chunked_content_provider(
+      "text/event-stream", [stream, &context](std::size_t, httplib::DataSink& sink) {
+        try {
+          return stream->run(sink);
+        } catch (const std::exception& error) {
+          // The client connects anew, with the last event that it has.
+          log_event("run_events_failed", context.request_id + ": " + error.what());
+          context.error_code = "internal_error";
+          return false;
+        }
+      });
+}
+
+} // namespace
+
+std::vector<Route> workflow_routes(Services& services, RunDatabase& runs, RunNews& news) {
+  const Shop shop{services, runs, news};
+  using Handler = void (*)(const Shop&, RequestContext&, const httplib::Request&,
+                           const std::string&, httplib::Response&);
+  using Getter =
+      void (*)(const Shop&, RequestContext&, const httplib::Request&, httplib::Response&);
+  const auto post = [shop](const char* path, Handler handler) {
+    return Route{"POST", path,
+                 [shop, handler](RequestContext& context, const httplib::Request& request,
+                                 const std::string& body, httplib::Response& response) {
+                   handler(shop, context, request, body, response);
+                 }};
+  };
+  const auto get = [shop](const char* path, Getter getter) {
+    return Route{
+        "GET", path,
+        [shop, getter](RequestContext& context, const httplib::Request& request, const std::string&,
+                       httplib::Response& response) { getter(shop, context, request, response); }};
+  };
+  return {post("/api/workflows/run", run),
+          post("/api/workflows/create", create),
+          get("/api/workflows/list", list_definitions),
+          get("/api/workflows/runs", list_runs),
+          get("/api/workflows/runs/{id}", get_run),
+          get("/api/workflows/runs/{id}/events", stream_events),
+          post("/api/workflows/runs/{id}/cancel", cancel),
+          post("/api/workflows/runs/{id}/approve", approve)};
+}
+
+} // namespace holdfast::gateway

@@ -1,0 +1,334 @@
+#include "gateway/run_worker.hpp"
+
+#include "gateway/call.hpp"
+#include "gateway/ids.hpp"
+#include "gateway/json_text.hpp"
+#include "gateway/log.hpp"
+#include "gateway/providers/registry.hpp"
+
+#include <algorithm>
+
+namespace holdfast::gateway {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kMostClaimed = 64;
+constexpr int kMostReaped = 100;
+constexpr milliseconds kPoll{1000}; // where no notice comes, as through a pooler
+constexpr milliseconds kReapEvery{5000};
+constexpr int kBeatsPerLease = 3;
+constexpr int kListenSliceMs = 200;
+constexpr milliseconds kFirstRetry{100};
+constexpr milliseconds kLongestRetry{2000};
+
+std::string key_of(const ClaimedStep& step) {
+  return step.run_id + " " + step.step_id + " " + step.fence;
+}
+
+void log_step(const char* event, const ClaimedStep& step, const std::string& what) {
+  log_line(ObjectText()
+               .add("time", utc_timestamp())
+               .add("event", event)
+               .add("organizationId", step.organization_id)
+               .add("runId", step.run_id)
+               .add("step", step.step_id)
+               .add("fence", step.fence)
+               .add("message", what));
+}
+
+Message message(const char* role, const std::string& text) {
+  Message made;
+  made.role = role;
+  made.parts.push_back({ContentPart::Kind::text, text, ""});
+  return made;
+}
+
+ChatRequest chat_of(const ClaimedStep& step) {
+  ChatRequest chat;
+  chat.model = step.model;
+  if (step.system_prompt && !step.system_prompt->empty())
+    chat.messages.push_back(message("system", *step.system_prompt));
+  chat.messages.push_back(message("user", step.prompt));
+  chat.temperature = step.temperature;
+  chat.max_tokens = step.max_tokens;
+  return chat;
+}
+
+StepUsage usage_of(const UsageCounter& counter) {
+  const Usage usage = counter.usage();
+  StepUsage used{usage.prompt_tokens,
+                 usage.completion_tokens,
+                 usage.cached_tokens,
+                 usage.cache_write_tokens,
+                 usage.reasoning_tokens,
+                 usage.estimated,
+                 std::nullopt};
+  if (usage.reported_cost_usd && is_json_number(*usage.reported_cost_usd))
+    used.reported_cost_usd = usage.reported_cost_usd;
+  return used;
+}
+
+// PostgreSQL's text has no NUL.
+std::string without_nul(std::string text) {
+  text.erase(std::remove(text.begin(), text.end(), '\0'), text.end());
+  return text;
+}
+
+std::string content_of(const ChatAnswer& answer) {
+  if (answer.choices.empty()) return {};
+  const Choice& first = answer.choices.front();
+  return without_nul(first.content.empty() ? first.refusal : first.content);
+}
+
+// Whether a later attempt to write may succeed.
+bool may_land(const DatabaseError& error) {
+  const std::string kind = error.sqlstate.substr(0, 2);
+  return kind != "PT" && kind != "22" && kind != "23";
+}
+
+} // namespace
+
+RunWorker::RunWorker(Services& services, RunDatabase& runs, RunNews& news)
+    : services_(services), runs_(runs), news_(news), name_("gateway-" + new_uuid()) {
+  for (const ProviderConfig& provider : services.config.providers) {
+    const provider::ProviderInfo* info = provider::find_provider(provider.name);
+    providers_.push_back(provider.name);
+    models_.emplace_back(info != nullptr ? info->default_model : "");
+  }
+  threads_.emplace_back([this] { listen(); });
+  if (services.config.run_steps == 0) return;
+  threads_.emplace_back([this] { claim(); });
+  threads_.emplace_back([this] { keep(); });
+  for (int i = 0; i < services.config.run_steps; ++i)
+    threads_.emplace_back([this] { work(); });
+}
+
+RunWorker::~RunWorker() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = ending_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_)
+    thread.join();
+}
+
+void RunWorker::stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+}
+
+bool RunWorker::wait_idle_until(Clock::time_point until) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_until(lock, until, [this] { return at_work() == 0; });
+}
+
+int RunWorker::at_work() const {
+  return static_cast<int>(waiting_.size() + running_.size());
+}
+
+bool RunWorker::sleep(milliseconds most) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait_for(lock, most, [this] { return ending_; });
+  return !ending_;
+}
+
+// One thread asks for work: when a notice says that there is some, when a place is free again, and
+// from time to time.
+void RunWorker::claim() {
+  while (true) {
+    int places = 0;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      const auto free = [this] { return services_.config.run_steps - at_work(); };
+      changed_.wait_for(lock, kPoll, [&] { return stopping_ || (has_work_ && free() > 0); });
+      if (stopping_) return;
+      has_work_ = false;
+      places = std::min(free(), kMostClaimed);
+    }
+    if (places <= 0) continue;
+    std::vector<ClaimedStep> steps = take_steps(places);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    has_work_ = has_work_ || !steps.empty(); // there may be more
+    for (ClaimedStep& step : steps)
+      waiting_.push_back(std::move(step));
+    changed_.notify_all();
+  }
+}
+
+std::vector<ClaimedStep> RunWorker::take_steps(int most) {
+  try {
+    return runs_.claim(name_, providers_, models_, most, services_.config.run_lease_ms);
+  } catch (const std::exception& error) {
+    log_event("claim_failed", error.what());
+    sleep(kPoll);
+    return {};
+  }
+}
+
+void RunWorker::listen() {
+  RunListener listener(services_.database.pool().conninfo(), services_.database.pool().deadline());
+  const bool works = services_.config.run_steps > 0;
+  while (sleep(milliseconds(works || news_.is_watched() ? 0 : kListenSliceMs))) {
+    if (!works && !news_.is_watched()) continue;
+    try {
+      for (const auto& [channel, payload] : listener.wait(kListenSliceMs)) {
+        if (channel == "holdfast_runs") {
+          news_.tell(payload);
+          continue;
+        }
+        const std::lock_guard<std::mutex> lock(mutex_);
+        has_work_ = true;
+        changed_.notify_all();
+      }
+    } catch (const std::exception& error) {
+      log_event("listen_failed", error.what());
+      sleep(kPoll);
+    }
+  }
+}
+
+// One thread keeps leases alive and looks after what other workers have left.
+void RunWorker::keep() {
+  const milliseconds beat_every(services_.config.run_lease_ms / kBeatsPerLease);
+  auto next_beat = Clock::now() + beat_every;
+  auto next_reap = Clock::now();
+  while (true) {
+    const auto next = std::min(next_beat, next_reap);
+    const auto wait = std::chrono::duration_cast<milliseconds>(next - Clock::now());
+    if (!sleep(std::max(wait, milliseconds(1)))) return;
+    if (Clock::now() >= next_beat) {
+      beat();
+      next_beat = Clock::now() + beat_every;
+    }
+    if (Clock::now() >= next_reap) {
+      reap();
+      next_reap = Clock::now() + std::min(kReapEvery, beat_every);
+    }
+  }
+}
+
+void RunWorker::beat() {
+  std::vector<ClaimedStep> steps;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [key, step] : running_)
+      steps.push_back(step);
+    steps.insert(steps.end(), waiting_.begin(), waiting_.end());
+  }
+  if (steps.empty()) return;
+  try {
+    // A call that is nobody's any more goes on: it is billed all the same, and only its answer
+    // tells how much.
+    const int lost = runs_.heartbeat(name_, steps, services_.config.run_lease_ms);
+    if (lost > 0) log_event("steps_lost", std::to_string(lost) + " steps are no longer ours");
+  } catch (const std::exception& error) {
+    log_event("heartbeat_failed", error.what());
+  }
+}
+
+void RunWorker::reap() {
+  try {
+    if (runs_.reap(kMostReaped) == 0) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    has_work_ = true;
+    changed_.notify_all();
+  } catch (const std::exception& error) {
+    log_event("reap_failed", error.what());
+  }
+}
+
+void RunWorker::work() {
+  while (true) {
+    ClaimedStep step;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return !waiting_.empty() || ending_; });
+      if (waiting_.empty()) return;
+      step = std::move(waiting_.front());
+      waiting_.pop_front();
+      running_.emplace(key_of(step), step);
+    }
+    try {
+      run_step(step);
+    } catch (const std::exception& error) {
+      // Its lease runs out, and it is taken again.
+      log_step("step_error", step, error.what());
+    }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      running_.erase(key_of(step));
+      has_work_ = true;
+    }
+    changed_.notify_all();
+  }
+}
+
+void RunWorker::run_step(const ClaimedStep& step) {
+  const auto begun = Clock::now();
+  const ChatRequest chat = chat_of(step);
+  const ProviderConfig* config = find_provider_config(services_.config, step.provider);
+  if (services_.cut || config == nullptr) return; // not begun: another worker's
+  const provider::ProviderInfo* info = provider::find_provider(step.provider);
+  if (info != nullptr && info->adapter != nullptr) {
+    if (const auto feature = info->adapter->unsupported(chat)) {
+      const StepFailure failure{"unsupported_feature",
+                                "The provider " + step.provider + " cannot do " + feature->param +
+                                    ".",
+                                false, std::nullopt, std::nullopt};
+      report(step, [&] { return runs_.fail(step, failure); });
+      return;
+    }
+  }
+  TransportLimits limits = services_.config.limits;
+  limits.first_byte_timeout_ms = limits.total_timeout_ms;
+  UsageCounter counter(chat);
+  const auto call = ProviderCall::start(services_.transport, chat, *config, limits,
+                                        [this] { return services_.cut.load(); });
+  const auto result = call->answer();
+  if (const auto* error = std::get_if<ProviderError>(&result)) {
+    if (error->error_class == ErrorClass::client_gone) return; // a stop cut it: another worker's
+    const HttpError told = error_from_provider(*error, step.provider);
+    StepFailure failure{std::string(error_class_name(error->error_class)),
+                        without_nul(told.message), is_transient(error->error_class),
+                        error->retry_after_ms, std::nullopt};
+    if (error->maybe_charged) failure.usage = usage_of(counter);
+    log_step("step_failed", step, failure.code);
+    report(step, [&] { return runs_.fail(step, failure); });
+    return;
+  }
+  const auto& answer = std::get<ChatAnswer>(result);
+  counter.add(answer);
+  const auto latency = std::chrono::duration_cast<milliseconds>(Clock::now() - begun).count();
+  const std::string content = content_of(answer);
+  const StepUsage usage = usage_of(counter);
+  report(step, [&] { return runs_.complete(step, content, usage, latency); });
+}
+
+// What a provider has charged is written however long that takes, but for the end of a stop.
+void RunWorker::report(const ClaimedStep& step, const std::function<FinishedStep()>& write) {
+  milliseconds wait = kFirstRetry;
+  while (true) {
+    try {
+      if (!write().accepted) log_step("step_superseded", step, "it was no longer ours");
+      return;
+    } catch (const DatabaseError& error) {
+      log_step("step_report_failed", step, error.sqlstate + ": " + error.what());
+      if (!may_land(error)) return;
+    } catch (const DatabaseUnavailable& error) {
+      log_step("step_report_failed", step, error.what());
+    }
+    if (services_.database.pool().deadline().has_passed()) {
+      log_step("step_unsettled", step, "the gateway ends without having written it");
+      return;
+    }
+    std::this_thread::sleep_for(wait);
+    wait = std::min(wait * 2, kLongestRetry);
+  }
+}
+
+} // namespace holdfast::gateway

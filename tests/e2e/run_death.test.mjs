@@ -1,0 +1,161 @@
+// Gateways that are killed while they work on a run: another carries on, no finished step is done again, and what a
+// provider is known to have charged is in the ledger once.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { fixture, usageOf } from './support/fixtures.mjs';
+import { Gateway } from './support/gateway.mjs';
+import { World } from './support/world.mjs';
+
+const kSteps = ['one', 'two', 'three'];
+const kDefinition = {
+  name: 'chain',
+  steps: kSteps.map((id, index) => ({
+    id,
+    provider: 'openai',
+    model: 'gpt-5-nano',
+    input: { prompt: index === 0 ? 'Begin' : `Go on with {{${kSteps[index - 1]}.output}}`, maxTokens: 100 },
+  })),
+  settings: { maxTotalCost: 0.05, timeout: 60000 },
+};
+
+let world;
+let gateways; // by the provider's key that they send, so that a request tells whose it is
+before(async () => {
+  world = await World.create();
+  gateways = new Map();
+  await start('first');
+  await start('second');
+});
+after(async () => {
+  await Promise.all([...gateways.values()].map((gateway) => gateway.stop()));
+  await world.close();
+});
+
+async function start(name) {
+  const key = `provider-key-of-the-${name}-gateway`;
+  const gateway = await Gateway.start({
+    database: world.database.conninfo,
+    flags: ['--run-steps', '2', '--run-lease-ms', '1000'],
+    env: { OPENAI_BASE_URL: world.replay.baseUrl, OPENAI_API_KEY: key },
+  });
+  gateways.set(key, gateway);
+}
+
+const keyOf = (request) => request.headers.authorization.replace('Bearer ', '');
+const otherThan = (key) => [...gateways.keys()].find((other) => other !== key);
+
+// Kills a gateway at once, and puts a new one in its place.
+async function kill(key) {
+  const gateway = gateways.get(key);
+  gateways.delete(key);
+  gateway.signal('SIGKILL');
+  assert.equal((await gateway.ended).signal, 'SIGKILL');
+}
+
+async function revive() {
+  while (gateways.size < 2) await start(`revived-${gateways.size}-${Date.now()}`);
+}
+
+const begin = () =>
+  world.database.value('SELECT run_id FROM holdfast.start_run($1, p_definition => $2)', [world.organization.id, kDefinition]);
+
+// Waits until the run has an event of this kind about this step.
+async function happened(run, event, step = null) {
+  for (let tries = 0; tries < 800; tries++) {
+    const found = await world.database.value(
+      `SELECT count(*)::int FROM holdfast.get_run_events($1, $2) WHERE event = $3 AND step_id IS NOT DISTINCT FROM $4`,
+      [run, world.organization.id, event, step],
+    );
+    if (found > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.fail(`${event} ${step ?? ''} did not happen`);
+}
+
+// The run has ended well, each step was completed once, and each attempt that was cut is unresolved. Returns how many.
+async function verify(run) {
+  await happened(run, 'run.completed');
+  const [row] = await world.database.query('SELECT status, total_cost_usd FROM holdfast.get_run($1, $2)', [
+    run,
+    world.organization.id,
+  ]);
+  assert.equal(row.status, 'completed');
+  const attempts = await world.database.query(
+    `SELECT s.step_id, a.outcome, count(*)::int AS count,
+            count(*) FILTER (WHERE u.most_usd = trim_scale(a.amount))::int AS unresolved,
+            count(l.id)::int AS charged
+       FROM holdfast.workflow_run_attempts a JOIN holdfast.workflow_run_steps s USING (organization_id, run_id, step_no)
+       LEFT JOIN holdfast.unresolved_calls u USING (organization_id, hold_id)
+       LEFT JOIN holdfast.ai_usage_ledger l ON l.organization_id = a.organization_id AND l.id = a.hold_id
+      WHERE a.run_id = $1 GROUP BY 1, 2 ORDER BY 1, 2`,
+    [run],
+  );
+  const completed = attempts.filter(({ outcome }) => outcome === 'completed');
+  assert.deepEqual(
+    completed.map(({ step_id, count, charged }) => [step_id, count, charged]),
+    [...kSteps].sort().map((step) => [step, 1, 1]),
+  );
+  const lost = attempts.filter(({ outcome }) => outcome !== 'completed');
+  for (const { outcome, count, unresolved, charged } of lost)
+    assert.deepEqual([outcome, unresolved, charged], ['lost', count, 0]);
+  for (let i = 0; i < kSteps.length; i++)
+    world.expectEntry({ model: 'gpt-5-nano', usage: usageOf(fixture('chat_basic')) });
+  await world.settled();
+  await world.verify();
+  await revive();
+  return lost.reduce((sum, { count }) => sum + count, 0);
+}
+
+for (const [index, step] of kSteps.entries()) {
+  test(`killed in the middle of the call of step ${step}: the other does it again`, async () => {
+    const planned = kSteps.slice(0, index + 1).map((_, at) => world.replay.next('chat_basic', { waits: at === index }));
+    world.replay.always('chat_basic');
+    const run = await begin();
+    await kill(keyOf(await planned[index].arrived));
+    await planned[index].closed;
+    assert.equal(await verify(run), 1);
+  });
+
+  test(`killed while the other has the call of step ${step}: nobody notices`, async () => {
+    const planned = kSteps.slice(0, index + 1).map((_, at) => world.replay.next('chat_basic', { waits: at === index }));
+    world.replay.always('chat_basic');
+    const run = await begin();
+    await kill(otherThan(keyOf(await planned[index].arrived)));
+    planned[index].release();
+    assert.equal(await verify(run), 0);
+  });
+
+  test(`killed right after step ${step} was completed: no finished step is done again`, async () => {
+    const planned = kSteps.slice(0, index + 1).map(() => world.replay.next('chat_basic'));
+    world.replay.always('chat_basic');
+    const run = await begin();
+    const owner = keyOf(await planned[index].arrived);
+    await happened(run, 'step.completed', step);
+    await kill(owner);
+    assert.ok((await verify(run)) <= 1);
+  });
+}
+
+test('both are killed in the middle of a call: one that is started later carries on', async () => {
+  const planned = world.replay.next('chat_basic', { waits: true });
+  world.replay.always('chat_basic');
+  const run = await begin();
+  await planned.arrived;
+  for (const key of [...gateways.keys()]) await kill(key);
+  await revive();
+  assert.equal(await verify(run), 1);
+});
+
+test('a gateway that is stopped finishes the step it is at and leaves the next to another', async () => {
+  const planned = world.replay.next('chat_basic', { waits: true });
+  world.replay.always('chat_basic');
+  const run = await begin();
+  const key = keyOf(await planned.arrived);
+  const gateway = gateways.get(key);
+  gateways.delete(key);
+  gateway.signal('SIGTERM');
+  planned.release();
+  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.equal(await verify(run), 0);
+});
