@@ -11,12 +11,32 @@ const kBodies = {
   MessageRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
   GenerateRequest: { prompt: 'Hello!', model: 'gpt-4o-mini', maxTokens: 5 },
 };
+// Workflows that need no provider: one that ends at once, one that waits for an approval.
+const kEnding = { name: 'ending', steps: [{ id: 'a', action: 'template', input: { template: 'x' } }] };
+const kWaiting = { name: 'waiting', steps: [{ ...kEnding.steps[0], approval: true }] };
+Object.assign(kBodies, {
+  WorkflowDefinition: kEnding,
+  RunRequest: { workflow: kEnding },
+  CancelRequest: {},
+  ApprovalRequest: { stepId: 'a' },
+});
 const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };
 
 let world;
 before(async () => (world = await World.create({ providerKey: null })));
 afterEach(() => world.verify());
 after(() => world.close());
+
+// The path of an operation, about a run where it is about one, and the key that may call it.
+async function target(path, operation, decided = true) {
+  const decides = decided && /\/(cancel|approve)$/.test(path);
+  const run = await world.http('POST', '/api/workflows/run', { body: { workflow: decides ? kWaiting : kEnding } });
+  const [{ api_key: key }] = await world.database.query(
+    `SELECT api_key FROM holdfast.create_api_key($1, 'admin', p_role => 'admin')`,
+    [world.organization.id],
+  );
+  return { path: path.replace('{id}', run.json.runId), key: operation.security ? undefined : key };
+}
 
 function schemaOf(content) {
   return content?.['application/json']?.schema.$ref?.split('/').at(-1);
@@ -47,17 +67,19 @@ for (const [path, methods] of Object.entries(kDocument.paths)) {
     const body = kBodies[schemaOf(operation.requestBody?.content)];
 
     test(`${method} ${path} answers as documented`, async () => {
-      const answer = await world.http(method.toUpperCase(), path, { body });
+      const { path: actual, key } = await target(path, operation);
+      const answer = await world.http(method.toUpperCase(), actual, { body, key });
       assert.equal(answer.status, 200, answer.text);
       const { content } = operation.responses['200'];
       const type = answer.headers.get('content-type').split(';')[0];
       assert.ok(type in content, type);
       if (type === 'application/json') verify(answer.json, content[type].schema, path);
-      if (body) world.expectEntry({ model: 'gpt-4o-mini', provider: 'sandbox', usage: kUsage });
+      if (body?.max_tokens || body?.maxTokens) world.expectEntry({ model: 'gpt-4o-mini', provider: 'sandbox', usage: kUsage });
     });
 
     test(`${method} ${path} ${operation.security ? 'needs no key' : 'is refused without a key, as documented'}`, async () => {
-      const answer = await world.http(method.toUpperCase(), path, { body, key: null });
+      const { path: actual } = await target(path, operation, false);
+      const answer = await world.http(method.toUpperCase(), actual, { body, key: null });
       if (operation.security) {
         assert.equal(answer.status, 200);
       } else {

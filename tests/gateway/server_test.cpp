@@ -47,6 +47,23 @@ TEST(CheckHeadTest, RoutesAndMethods) {
   EXPECT_EQ(error->headers[0], std::make_pair(std::string("Allow"), std::string("POST")));
 }
 
+TEST(CheckHeadTest, PartsOfAPath) {
+  const std::vector<Route> some = {route("GET", "/api/runs/{id}"),
+                                   route("POST", "/api/runs/{id}/cancel")};
+  const auto status = [&](const char* method, const char* path) {
+    const auto error =
+        check_head(request(method, path, {{"Content-Type", "application/json"}}), some, kMostBytes);
+    return error ? error->status : 0;
+  };
+  EXPECT_EQ(status("GET", "/api/runs/7"), 0);
+  EXPECT_EQ(status("POST", "/api/runs/7/cancel"), 0);
+  EXPECT_EQ(status("GET", "/api/runs/7/cancel"), 405);
+  EXPECT_EQ(status("POST", "/api/runs/7"), 405);
+  for (const char* path :
+       {"/api/runs", "/api/runs/", "/api/runs//cancel", "/api/runs/7/", "/api/runs/7/8"})
+    EXPECT_EQ(status("GET", path), 404) << path;
+}
+
 TEST(CheckHeadTest, MediaType) {
   const auto status = [](const httplib::Headers& headers) {
     return head_status(request("POST", "/v1/two", headers));
