@@ -33,6 +33,7 @@ UPDATE sample s SET
 ALTER TABLE sample ADD COLUMN run_id uuid;
 SELECT count(d.workflow_id) FROM sample s, LATERAL holdfast.save_workflow_definition(s.organization_id, '{"name": "w", "steps": [{"id": "a", "input": {"prompt": "x"}}]}') d;
 UPDATE sample SET run_id = (SELECT r.run_id FROM holdfast.start_run(organization_id, p_name => 'w') r);
+SELECT count(holdfast.record_run_outcome(run_id, organization_id, 'good')) FROM sample;
 SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
@@ -46,7 +47,7 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
-      share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,check_graph_in_use,
+      share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,replay_stored,check_graph_in_use,
       initial_workflow_state,workflow_faults,maintenance_lock,new_api_key}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p

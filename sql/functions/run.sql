@@ -111,7 +111,8 @@ CREATE VIEW ai_workflow_runs WITH (security_barrier) AS
             WHERE s.organization_id = r.organization_id AND s.run_id = r.run_id) AS steps,
            r.error, trim_scale(r.total_cost) AS total_cost_usd, trim_scale(r.max_cost) AS max_cost_usd,
            (extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.created_at) * 1000)::bigint AS total_latency_ms,
-           r.intent_workflow_id, r.api_key_id, r.community_id, r.tool, r.created_at, r.deadline_at, r.ended_at
+           r.intent_workflow_id, r.api_key_id, r.community_id, r.tool, r.created_at, r.deadline_at, r.ended_at,
+           r.replay_token, r.replay_of
     FROM holdfast.workflow_runs r
     WHERE r.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW ai_workflow_runs IS

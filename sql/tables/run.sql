@@ -42,15 +42,18 @@ CREATE TABLE workflow_runs (
     deadline_at timestamptz,
     time_left_ms bigint,
     ended_at timestamptz,
+    replay_of uuid,
+    replay_token uuid NOT NULL DEFAULT gen_random_uuid(),
     PRIMARY KEY (organization_id, run_id)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX workflow_runs_key ON workflow_runs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX workflow_runs_replay ON workflow_runs (organization_id, replay_token);
 CREATE INDEX workflow_runs_recent ON workflow_runs (organization_id, created_at);
 CREATE INDEX workflow_runs_of_workflow ON workflow_runs (organization_id, workflow_id, created_at);
 CREATE INDEX workflow_runs_of_user ON workflow_runs (organization_id, user_id, created_at);
 CREATE INDEX workflow_runs_due ON workflow_runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
 COMMENT ON TABLE workflow_runs IS
-'Runs of definitions. hold_id is the hold that the run''s steps draw on; max_cost is the most in USD that they may draw together, drawn what is drawn now: what they cost, what is held for those that run, and what an attempt that was lost can have cost. total_cost is what the ledger has of it. While a run waits for an approval alone its time stands still: deadline_at is NULL and time_left_ms what remains. last_event numbers its events.';
+'Runs of definitions. hold_id is the hold that the run''s steps draw on; max_cost is the most in USD that they may draw together, drawn what is drawn now: what they cost, what is held for those that run, and what an attempt that was lost can have cost. total_cost is what the ledger has of it. While a run waits for an approval alone its time stands still: deadline_at is NULL and time_left_ms what remains. last_event numbers its events. replay_of is the run that this one runs once more.';
 SELECT pg_extension_config_dump('workflow_runs', '');
 
 CREATE TABLE workflow_run_steps (
@@ -127,3 +130,14 @@ CREATE TABLE workflow_run_events (
 COMMENT ON TABLE workflow_run_events IS
 'What happened in a run, numbered from 1 without a gap, in the order in which it was committed.';
 SELECT pg_extension_config_dump('workflow_run_events', '');
+
+CREATE TABLE workflow_run_outcomes (
+    organization_id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    outcome text NOT NULL,
+    score numeric,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (organization_id, run_id)
+);
+COMMENT ON TABLE workflow_run_outcomes IS 'What became of a run''s result, as its user says: for comparing the variants of steps.';
+SELECT pg_extension_config_dump('workflow_run_outcomes', '');
