@@ -72,6 +72,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
     SELECT CASE p_name
         WHEN 'p_organization_id' THEN '(SELECT organization_id FROM sample OFFSET 1)'
         WHEN 'p_workflow_id' THEN '(SELECT workflow_id FROM sample OFFSET 1)'
+        WHEN 'p_replay_token' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
         WHEN 'p_new_hold_id' THEN 'gen_random_uuid()'

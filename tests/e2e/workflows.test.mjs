@@ -92,7 +92,7 @@ test('a saved workflow is run by id, by name and once for a key', async () => {
 
 test('a run that is not waited for is watched by events, from any event on', async () => {
   const started = await post('run', { workflow: kDefinition, input: { name: 'Bob' }, wait: false });
-  assert.equal(started.status, 202, started.text);
+  assert.ok([200, 202].includes(started.status), started.text); // it may have ended by then
   const events = await readEvents(`runs/${started.json.runId}/events`);
   assert.deepEqual(events.map(({ id }) => id), events.map((_, index) => index + 1));
   assert.deepEqual(
