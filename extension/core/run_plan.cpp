@@ -180,10 +180,10 @@ std::string step_error(const std::string& code, const std::string& message) {
 
 std::string draw_variant(const RunDefinition& definition, const RunStep& step,
                          const std::string& key) {
-  if (step.variants.empty()) return {};
   std::uint64_t total = 0;
   for (const RunVariant& variant : step.variants)
     total += static_cast<std::uint64_t>(variant.weight);
+  if (total == 0) return {}; // it has none: a weight is at least 1
   std::uint64_t drawn = spread(definition.name + '\n' + step.id + '\n' + key) % total;
   for (const RunVariant& variant : step.variants) {
     const auto weight = static_cast<std::uint64_t>(variant.weight);
