@@ -72,26 +72,4 @@ CREATE FUNCTION bench.megabyte() RETURNS jsonb
 $$;
 
 -- Many checks in one statement: what the functions themselves take, without a round trip for each.
-CREATE TABLE bench.checked (ids uuid[]);
-CREATE FUNCTION bench.check_ours() RETURNS integer
-    LANGUAGE plpgsql AS $$
-DECLARE
-    workflow uuid;
-    passed integer := 0;
-BEGIN
-    FOREACH workflow IN ARRAY (SELECT ids FROM bench.checked) LOOP
-        IF holdfast.check_workflow_cost_limit(workflow, 0.00045) THEN passed := passed + 1; END IF;
-    END LOOP;
-    RETURN passed;
-END $$;
-CREATE FUNCTION bench.check_classic() RETURNS integer
-    LANGUAGE plpgsql AS $$
-DECLARE
-    workflow uuid;
-    passed integer := 0;
-BEGIN
-    FOREACH workflow IN ARRAY (SELECT ids FROM bench.checked) LOOP
-        IF classic.check_limit(workflow, 0.00045, 1000000000) THEN passed := passed + 1; END IF;
-    END LOOP;
-    RETURN passed;
-END $$;
+CREATE TABLE bench.checked (id uuid);
