@@ -6,12 +6,6 @@ namespace holdfast::pg {
 
 namespace {
 
-Oid relation_id(const char* schema, const char* name) {
-  const Oid relation = get_relname_relid(name, get_namespace_oid(schema, false));
-  if (!OidIsValid(relation)) elog(ERROR, "relation %s.%s does not exist", schema, name);
-  return relation;
-}
-
 Snapshot newest_snapshot() {
   return IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot();
 }

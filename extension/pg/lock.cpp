@@ -58,6 +58,12 @@ void invalidate_trigger_table(FunctionCallInfo fcinfo) {
   call([=] { CacheInvalidateRelcache(trigger->tg_relation); });
 }
 
+Oid relation_id(const char* schema, const char* name) {
+  const Oid relation = get_relname_relid(name, get_namespace_oid(schema, false));
+  if (!OidIsValid(relation)) elog(ERROR, "relation %s.%s does not exist", schema, name);
+  return relation;
+}
+
 void on_relation_change(void (*callback)(Datum, Oid), Datum argument) {
   if (watcher_count == watchers.size()) elog(FATAL, "too many watchers of tables");
   if (watcher_count == 0) CacheRegisterRelcacheCallback(tell_watchers, Datum{0});

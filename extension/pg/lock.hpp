@@ -20,6 +20,9 @@ void lock_entry(const Uuid& ledger_id);
 // Tells every server process that the table of this trigger call has changed.
 void invalidate_trigger_table(FunctionCallInfo fcinfo);
 
+// The number of a table, index or sequence. Raises an error when there is none. Only inside call().
+Oid relation_id(const char* schema, const char* name);
+
 // Registers a callback for changed tables. It must neither throw nor touch the catalog.
 void on_relation_change(void (*callback)(Datum, Oid), Datum argument = Datum{0});
 

@@ -16,16 +16,6 @@ expect() {
   printf 'ok: %s: %s\n' "$1" "$2"
 }
 
-# await WHAT QUERY: until the query says t.
-await() {
-  local deadline=$((SECONDS + 60))
-  until [[ $(sql -c "$2" 2>/dev/null || true) == t ]]; do
-    [[ $SECONDS -lt $deadline ]] || { tail -20 "$SCRATCH/pg/server.log" >&2 && die "not in 60 s: $1"; }
-    sleep 0.05
-  done
-  printf 'ok: %s\n' "$1"
-}
-
 # at_once TRANSACTIONS SQL
 at_once() {
   printf '%s\n' "$2" >"$SCRATCH/at_once.sql"
@@ -48,12 +38,12 @@ expect 'one report before the last' "$(sql -F ' ' -c 'SELECT state, calls, failu
 at_once 1 "SELECT holdfast.breaker_report('acme', false, 10);"
 expect 'after 16 last ones' "$(sql -F ' ' -c 'SELECT times_opened FROM holdfast.breakers()')" 1
 
-await 'half-open after its time' "$is_half_open"
+await 'half-open after its time' sql -c "$is_half_open"
 at_once 20 "INSERT INTO admissions SELECT 1, trial FROM holdfast.breaker_admit('acme') WHERE admitted;"
 expect 'let through of 320' "$(sql -c 'SELECT count(trial) FROM admissions')" 3
 
 # Nobody reports them, as when their gateways died: three others take their place, and close it.
-await 'the lost trials make room' 'SELECT trials_out = 0 FROM holdfast.breakers()'
+await 'the lost trials make room' sql -c 'SELECT trials_out = 0 FROM holdfast.breakers()'
 at_once 20 "INSERT INTO admissions SELECT 2, trial FROM holdfast.breaker_admit('acme') WHERE admitted;"
 expect 'let through again' "$(sql -c 'SELECT count(trial) FROM admissions WHERE round = 2')" 3
 sql -c "SELECT holdfast.breaker_report('acme', true, 10, trial) FROM admissions WHERE round = 2 LIMIT 2" >/dev/null
@@ -66,10 +56,10 @@ sql -c "SELECT count(holdfast.breaker_report('acme', false, 10)) FROM generate_s
 printf "SELECT holdfast.breaker_report('acme', false, 10);\n" >"$SCRATCH/report.sql"
 "$STAGE_BIN/pgbench" -n -c "$clients" -T 60 -f "$SCRATCH/report.sql" >"$SCRATCH/pgbench.log" 2>&1 &
 load=$!
-await 'a load of reports' "SELECT count(*) >= $clients FROM pg_stat_activity WHERE query LIKE 'SELECT holdfast.breaker_report%'"
+await 'a load of reports' sql -c "SELECT count(*) >= $clients FROM pg_stat_activity WHERE query LIKE 'SELECT holdfast.breaker_report%'"
 kill -KILL "$(sql -c "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT holdfast.breaker_report%' AND pid <> pg_backend_pid() LIMIT 1")"
 wait "$load" || true
-await 'forgotten after a crash' 'SELECT count(*) = 0 FROM holdfast.breakers()'
+await 'forgotten after a crash' sql -c 'SELECT count(*) = 0 FROM holdfast.breakers()'
 sql -c "SELECT count(holdfast.breaker_report('acme', false, 10)) FROM generate_series(1, $((clients * each)))" >/dev/null
 expect 'and opens again' "$(sql -c 'SELECT times_opened FROM holdfast.breakers()')" 1
 

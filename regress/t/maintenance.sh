@@ -11,17 +11,6 @@ STAGE=${HOLDFAST_STAGE:?} STAGE_BIN=${HOLDFAST_PG_BIN:?}
 export STAGE STAGE_BIN PGOPTIONS='-c client_min_messages=warning'
 org=a1000000-0000-4000-8000-000000000001
 
-# await WHAT COMMAND...: until the command says t.
-await() {
-  local what=$1 deadline=$((SECONDS + 60))
-  shift
-  until [[ $("$@" 2>/dev/null || true) == t ]]; do
-    [[ $SECONDS -lt $deadline ]] || { tail -30 "$SCRATCH/pg/server.log" >&2 && die "not in 60 s: $what"; }
-    sleep 0.05
-  done
-  printf 'ok: %s\n' "$what"
-}
-
 # expect_expiry DATABASE WHEN: a hold that runs out is ended by nobody's call.
 expect_expiry() {
   local hold

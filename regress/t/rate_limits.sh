@@ -17,15 +17,6 @@ expect() {
   printf 'ok: %s: %s\n' "$1" "$2"
 }
 
-await() {
-  local deadline=$((SECONDS + 60))
-  until [[ $(sql -c "$2" 2>/dev/null || true) == t ]]; do
-    [[ $SECONDS -lt $deadline ]] || { tail -20 "$SCRATCH/pg/server.log" >&2 && die "not in 60 s: $1"; }
-    sleep 0.05
-  done
-  printf 'ok: %s\n' "$1"
-}
-
 # at_once TRANSACTIONS SQL [PGBENCH_OPTION...]
 at_once() {
   printf '%s\n' "$2" >"$SCRATCH/at_once.sql"
@@ -85,15 +76,16 @@ expect 'before the crash' "$(admitted_of eve 70)" 70
 saved=$SCRATCH/pg/data/pg_stat/holdfast_limits.stat
 touch "$SCRATCH/then"
 admitted_of gil 1 >/dev/null
-until [[ $saved -nt $SCRATCH/then ]]; do sleep 0.05; done
+is_saved() { [[ ! $saved -nt $SCRATCH/then ]] || printf 't\n'; }
+await 'the counts are saved' is_saved
 # shellcheck disable=SC2059 # the format is above
 printf "$asks" crash "'finn'" >"$SCRATCH/slide.sql"
 "$STAGE_BIN/pgbench" -n -c "$clients" -j 2 -T 60 -f "$SCRATCH/slide.sql" >"$SCRATCH/pgbench.log" 2>&1 &
 load=$!
-await 'a load of decisions' "SELECT count(*) >= $clients FROM pg_stat_activity WHERE query LIKE '%check_rate_limit%'"
+await 'a load of decisions' sql -c "SELECT count(*) >= $clients FROM pg_stat_activity WHERE query LIKE '%check_rate_limit%'"
 kill -KILL "$(sql -c "SELECT pid FROM pg_stat_activity WHERE query LIKE 'INSERT%check_rate_limit%' LIMIT 1")"
 wait "$load" || true
-await 'the server is back' "SELECT true"
+await 'the server is back' sql -c "SELECT true"
 expect 'after the crash' "$(admitted_of eve 70)" 30
 expect 'of all others it knows what was saved' "$([[ $(admitted_of finn 200) -le 100 ]] && echo yes)" yes
 

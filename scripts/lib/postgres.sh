@@ -85,3 +85,15 @@ stop_postgres() {
 
 # sql [PSQL_OPTION...]: psql from the staged programs, plain values, first error ends it.
 sql() { "$STAGE_BIN/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
+
+# await WHAT COMMAND...: until the command prints t, as a query does; gives up after a minute. For what a server does by
+# itself and tells nobody.
+await() {
+  local what=$1 deadline=$((SECONDS + 60))
+  shift
+  until [[ $("$@" 2>/dev/null || true) == t ]]; do
+    [[ $SECONDS -lt $deadline ]] || { tail -30 "$SCRATCH/pg/server.log" >&2 && die "not in 60 s: $what"; }
+    sleep 0.05
+  done
+  printf 'ok: %s\n' "$what"
+}
