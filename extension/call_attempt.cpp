@@ -1,4 +1,5 @@
 // The attempts of one governed call: when one has failed, its hold becomes the next one's.
+#include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/ledger.hpp"
@@ -17,11 +18,6 @@ pg::Statement find_hold("SELECT workflow_id, user_id, provider, call_key, api_ke
                         " tool, model, amount, status::text FROM holdfast.holds"
                         " WHERE organization_id = $1 AND hold_id = $2 FOR UPDATE",
                         kFindTypes);
-
-constexpr Oid kMoveKeyTypes[] = {UUIDOID, TEXTOID, UUIDOID, UUIDOID};
-pg::Statement move_key("UPDATE holdfast.idempotent_calls SET hold_id = $4"
-                       " WHERE organization_id = $1 AND idempotency_key = $2 AND hold_id = $3",
-                       kMoveKeyTypes);
 
 // One call of next_attempt.
 struct Next {
@@ -172,11 +168,7 @@ HOLDFAST_FUNCTION(holdfast_next_attempt) {
     hold = hold_next(next, before, now);
     report_provider(next, before);
     if (before.call_key)
-      move_key.run(pg::Parameters()
-                       .add(next.organization_id)
-                       .text(before.call_key)
-                       .add(next.hold_id)
-                       .add(next.new_hold_id));
+      call_key::move({next.organization_id, *before.call_key}, next.hold_id, next.new_hold_id);
   }
   return pg::ResultRow().add(hold.hold_id).add(cost).add_time(hold.expires_at).finish(fcinfo);
 }

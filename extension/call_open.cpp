@@ -1,4 +1,6 @@
-// Governed calls: one statement opens a call before the provider is asked, one settles it after.
+// Opening a governed call: everything that is decided before the provider is asked, in one
+// statement.
+#include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/ledger.hpp"
@@ -16,45 +18,6 @@ namespace {
 
 // What a client is told to wait before it repeats a call that is in flight.
 constexpr std::int32_t kRetryAfterMs = 1000;
-
-constexpr Oid kClaimTypes[] = {UUIDOID, TEXTOID, BYTEAOID, UUIDOID, TIMESTAMPTZOID};
-pg::Statement claim_key("INSERT INTO holdfast.idempotent_calls"
-                        " (organization_id, idempotency_key, fingerprint, hold_id, created_at)"
-                        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-                        kClaimTypes);
-
-constexpr Oid kFindCallTypes[] = {UUIDOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
-pg::Statement
-    find_call("SELECT c.fingerprint = $3, c.answer_status, c.answer,"
-              " coalesce((SELECT h.status = 'open' AND h.expires_at > $4 FROM holdfast.holds h"
-              "           WHERE h.organization_id = $1 AND h.hold_id = c.hold_id), false),"
-              " (SELECT l.cost FROM holdfast.ai_usage_ledger l"
-              "  WHERE l.organization_id = $1 AND l.id = c.hold_id)"
-              " FROM holdfast.idempotent_calls c"
-              " WHERE c.organization_id = $1 AND c.idempotency_key = $2 FOR UPDATE OF c",
-              kFindCallTypes);
-
-constexpr Oid kTakeOverTypes[] = {UUIDOID, TEXTOID, UUIDOID};
-pg::Statement take_over("UPDATE holdfast.idempotent_calls SET hold_id = $3"
-                        " WHERE organization_id = $1 AND idempotency_key = $2",
-                        kTakeOverTypes);
-
-constexpr Oid kForgetTypes[] = {UUIDOID, TEXTOID, UUIDOID};
-pg::Statement forget_key("DELETE FROM holdfast.idempotent_calls WHERE organization_id = $1"
-                         " AND idempotency_key = $2 AND hold_id = $3 AND answer_status IS NULL",
-                         kForgetTypes);
-
-constexpr Oid kAnswerTypes[] = {UUIDOID, TEXTOID, UUIDOID, INT4OID, TEXTOID};
-pg::Statement keep_answer("UPDATE holdfast.idempotent_calls SET answer_status = $4, answer = $5"
-                          " WHERE organization_id = $1 AND idempotency_key = $2 AND hold_id = $3",
-                          kAnswerTypes);
-
-constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
-pg::Statement
-    find_hold("SELECT workflow_id, user_id, provider, call_key, api_key_id, community_id, tool"
-              " FROM holdfast.holds"
-              " WHERE organization_id = $1 AND hold_id = $2",
-              kFindHoldTypes);
 
 constexpr Oid kPastCostTypes[] = {UUIDOID, INT4OID};
 pg::Statement past_costs(
@@ -74,7 +37,7 @@ struct Opening {
   std::vector<std::string> providers;
   std::optional<Uuid> workflow_id;
   std::optional<std::string> user_id;
-  std::optional<std::string> call_key;
+  std::optional<call_key::Key> call_key;
   std::string fingerprint;
   TimestampTz expires_at = 0;
   std::string sizing; // strict, clamp, estimate
@@ -138,8 +101,10 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   if (!arguments.is_null(6)) call.providers = pg::to_texts(arguments.required(6, "p_providers"));
   call.workflow_id = arguments.optional_uuid(7);
   call.user_id = arguments.optional_text(8, "p_user_id");
-  call.call_key = arguments.optional_text(9, "p_idempotency_key");
-  if (call.call_key) call.fingerprint = pg::to_bytes(arguments.required(10, "p_fingerprint"));
+  if (const auto name = arguments.optional_text(9, "p_idempotency_key")) {
+    call.call_key = call_key::Key{call.organization_id, *name};
+    call.fingerprint = pg::to_bytes(arguments.required(10, "p_fingerprint"));
+  }
   call.expires_at = arguments.expiry(11, "p_ttl", now);
   call.sizing = arguments.text(12, "p_sizing");
   if (call.sizing != "strict" && call.sizing != "clamp" && call.sizing != "estimate")
@@ -155,43 +120,15 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   return call;
 }
 
-// Claims the caller's idempotency key for `hold_id`, or tells what an earlier call under it did.
-std::optional<Opened> earlier_call(const Opening& call, const Uuid& hold_id, TimestampTz now) {
-  const bool claimed = claim_key
-                           .run(pg::Parameters()
-                                    .add(call.organization_id)
-                                    .text(call.call_key)
-                                    .add(pg::from_bytes(call.fingerprint))
-                                    .add(hold_id)
-                                    .add(TimestampTzGetDatum(now)))
-                           .size() == 1;
-  if (claimed) return std::nullopt;
-  const pg::Rows rows = find_call.run(pg::Parameters()
-                                          .add(call.organization_id)
-                                          .text(call.call_key)
-                                          .add(pg::from_bytes(call.fingerprint))
-                                          .add(TimestampTzGetDatum(now)));
-  if (rows.empty()) return earlier_call(call, hold_id, now); // it was forgotten just now
-  const pg::Row row = rows[0];
-  if (!row.boolean(1))
-    throw conflict("The Idempotency-Key was used before with another request.")
-        .detail(JsonObject().text("idempotencyKey", *call.call_key).str())
-        .hint("Repeat the request unchanged, or use a new key.");
+// What the repeat of an earlier call is answered.
+Opened repeated(call_key::Earlier earlier) {
   Opened opened;
-  if (!row.is_null(2)) {
-    opened.outcome = "replay";
-    opened.answer_status = row.integer(2);
-    opened.answer = row.optional_text(3);
-    opened.first_cost = row.optional_usd(5);
-    return opened;
-  }
-  if (row.boolean(4)) {
-    opened.outcome = "in_flight";
-    opened.retry_after_ms = kRetryAfterMs;
-    return opened;
-  }
-  take_over.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
-  return std::nullopt;
+  opened.outcome = earlier.in_flight ? "in_flight" : "replay";
+  if (earlier.in_flight) opened.retry_after_ms = kRetryAfterMs;
+  opened.answer_status = earlier.answer_status;
+  opened.answer = std::move(earlier.answer);
+  opened.first_cost = earlier.cost;
+  return opened;
 }
 
 // A budget's downgrade asks for its model wherever that can be had.
@@ -297,9 +234,8 @@ void pass_breaker(Opened& opened) {
 }
 
 // A refused call has done nothing that could be repeated.
-void forget_claim(const Opening& call, const Uuid& hold_id) {
-  if (call.call_key)
-    forget_key.run(pg::Parameters().add(call.organization_id).text(call.call_key).add(hold_id));
+void forget_key(const Opening& call, const Uuid& hold_id) {
+  if (call.call_key) call_key::forget(*call.call_key, hold_id);
 }
 
 Opened open(const Opening& call, TimestampTz now) {
@@ -309,11 +245,12 @@ Opened open(const Opening& call, TimestampTz now) {
   Opened opened;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
   if (call.call_key) {
-    if (std::optional<Opened> earlier = earlier_call(call, hold_id, now)) {
+    if (auto earlier = call_key::claim(*call.call_key, call.fingerprint, hold_id, now)) {
       // A repeat reaches no provider, but is a request like any other.
       if (!is_within_limits(call, key, opened, std::nullopt, now)) return opened;
-      earlier->rate = opened.rate;
-      return *earlier;
+      Opened repeat = repeated(std::move(*earlier));
+      repeat.rate = opened.rate;
+      return repeat;
     }
   }
   budget::HoldRequest request;
@@ -330,13 +267,13 @@ Opened open(const Opening& call, TimestampTz now) {
   opened.provider = route.chain.front().candidate.provider;
   opened.model = route.chain.front().candidate.model;
   if (!is_within_limits(call, key, opened, opened.provider, now)) {
-    forget_claim(call, hold_id);
+    forget_key(call, hold_id);
     return opened;
   }
   opened.completion_tokens = call.completion_tokens;
   request.subject.provider = opened.provider;
   request.model = opened.model;
-  request.call_key = call.call_key;
+  if (call.call_key) request.call_key = call.call_key->name;
   request.idempotency_key = hold_id;
   request.expires_at = call.expires_at;
   opened.hold = take_sized_hold(call, route, request, opened, now);
@@ -345,7 +282,7 @@ Opened open(const Opening& call, TimestampTz now) {
   if (opened.hold.reservation.granted)
     pass_breaker(opened);
   else
-    forget_claim(call, hold_id);
+    forget_key(call, hold_id);
   return opened;
 }
 
@@ -399,60 +336,6 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   return row.finish(fcinfo);
 }
 
-// How the provider did, where the caller says so: p_provider_ok, p_latency_ms and p_trial are the
-// arguments from `first` on.
-void report_provider(const pg::Arguments& arguments, int first,
-                     const std::optional<std::string>& provider) {
-  if (!provider_health::is_watched() || !provider) return;
-  const std::int64_t trial =
-      arguments.is_null(first + 2) ? 0 : DatumGetInt64(arguments.required(first + 2, "p_trial"));
-  if (!arguments.is_null(first) && !arguments.is_null(first + 1))
-    provider_health::report(*provider, arguments.boolean(first, "p_provider_ok"),
-                            std::max(arguments.integer(first + 1, "p_latency_ms"), 0), trial);
-  else if (trial > 0)
-    provider_health::give_back(*provider, trial);
-}
-
-// What settles a governed call.
-struct Settlement {
-  ledger::Charge charge;
-  std::optional<std::string> call_key;
-};
-
-// Everything but the usage is known from the hold.
-Settlement read_settlement(const pg::Arguments& arguments) {
-  Settlement settlement;
-  ledger::Charge& charge = settlement.charge;
-  charge.subject.organization_id = arguments.uuid(0, "p_organization_id");
-  const Uuid hold_id = arguments.uuid(1, "p_hold_id");
-  charge.hold_id = hold_id;
-  charge.idempotency_key = hold_id; // a call is settled once, however often this is repeated
-  charge.model = arguments.text(2, "p_model");
-  charge.tokens.prompt = arguments.integer(3, "p_prompt_tokens");
-  charge.tokens.completion = arguments.integer(4, "p_completion_tokens");
-  charge.tokens.cached = arguments.integer(5, "p_cached_tokens");
-  charge.tokens.cache_write = arguments.integer(6, "p_cache_write_tokens");
-  charge.tokens.reasoning = arguments.integer(7, "p_reasoning_tokens");
-  charge.estimated = arguments.boolean(8, "p_estimated");
-  charge.reported_cost = arguments.optional_usd(9, "p_reported_cost");
-  if (!arguments.is_null(12))
-    charge.metadata = pg::json_object_text(arguments.required(12, "p_metadata"), "p_metadata");
-  charge.fallback_used = arguments.boolean(16, "p_fallback_used");
-  const pg::Rows rows =
-      find_hold.run(pg::Parameters().add(charge.subject.organization_id).add(hold_id));
-  if (rows.empty())
-    throw not_found("The organization has no hold " + hold_id.str() + ".")
-        .detail(JsonObject().text("holdId", hold_id.str()).str());
-  charge.subject.workflow_id = rows[0].optional_uuid(1);
-  charge.subject.user_id = rows[0].optional_text(2);
-  charge.subject.provider = rows[0].optional_text(3);
-  settlement.call_key = rows[0].optional_text(4);
-  charge.subject.api_key_id = rows[0].optional_uuid(5);
-  charge.subject.community_id = rows[0].optional_uuid(6);
-  charge.subject.tool = rows[0].optional_text(7);
-  return settlement;
-}
-
 } // namespace
 
 HOLDFAST_FUNCTION(holdfast_open_call) {
@@ -466,52 +349,4 @@ HOLDFAST_FUNCTION(holdfast_open_call) {
     opened = open(call, now);
   }
   return opened_row(opened, fcinfo);
-}
-
-HOLDFAST_FUNCTION(holdfast_settle_call) {
-  const pg::Arguments arguments(fcinfo);
-  organization::require(arguments.uuid(0, "p_organization_id"));
-  ledger::Entry entry;
-  std::optional<Usd> remaining;
-  {
-    pg::Spi spi;
-    const Settlement settlement = read_settlement(arguments);
-    entry = ledger::record(settlement.charge);
-    if (settlement.call_key && !arguments.is_null(10))
-      keep_answer.run(pg::Parameters()
-                          .add(settlement.charge.subject.organization_id)
-                          .text(settlement.call_key)
-                          .add(settlement.charge.hold_id)
-                          .add_int32(arguments.integer(10, "p_answer_status"))
-                          .add(arguments.required(11, "p_answer")));
-    remaining = budget::remaining_for(settlement.charge.subject, GetCurrentTimestamp());
-    if (!entry.duplicate) report_provider(arguments, 13, settlement.charge.subject.provider);
-  }
-  return pg::ResultRow()
-      .add(entry.ledger_id)
-      .add(entry.cost)
-      .add(entry.total_ai_cost)
-      .add_bool(entry.duplicate)
-      .add(entry.overrun)
-      .add(remaining)
-      .finish(fcinfo);
-}
-
-HOLDFAST_FUNCTION(holdfast_release_call) {
-  const pg::Arguments arguments(fcinfo);
-  const Uuid organization_id = arguments.uuid(0, "p_organization_id");
-  const Uuid hold_id = arguments.uuid(1, "p_hold_id");
-  organization::require(organization_id);
-  const TimestampTz now = GetCurrentTimestamp();
-  pg::Spi spi;
-  const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, hold_id, budget::Ending::released, now);
-  if (!hold) return BoolGetDatum(false);
-  std::vector<budget::Move> moves;
-  budget::add_release_moves(*hold, moves);
-  budget::apply(moves, now);
-  report_provider(arguments, 2, hold->subject.provider);
-  if (hold->call_key)
-    forget_key.run(pg::Parameters().add(organization_id).text(hold->call_key).add(hold_id));
-  return BoolGetDatum(true);
 }
