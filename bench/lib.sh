@@ -55,11 +55,16 @@ row() {
     printf "| %s | %d/s | %d/s | %.2f | %s |", work, a, b, a / b, must == "" ? "" : (a / b >= must ? must ": yes" : must ": **no**") }')")
 }
 
-# print_table: where it was measured, and the rows.
-print_table() {
+# print_machine: where and how it was measured.
+print_machine() {
   printf '%s, %s cores, PostgreSQL %s, shared_buffers 512MB, durable commits; %s s, median of %s, interleaved.\n\n' \
     "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" "$(nproc)" \
     "$(sql -d postgres -c 'SHOW server_version')" "$seconds" "$repeats"
+}
+
+# print_table: where it was measured, and the rows.
+print_table() {
+  print_machine
   printf '| work | ours | baseline | ratio | must |\n|---|---|---|---|---|\n'
   printf '%s\n' "${table[@]}"
 }

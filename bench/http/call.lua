@@ -1,0 +1,23 @@
+-- wrk: the same chat request under one API key after another. Arguments: a file of keys, one a line, and the upstream
+-- that Portkey is to call.
+local requests = {}
+local at = 0
+
+function init(args)
+  local body = '{"model":"gpt-4o-mini","max_tokens":64,"messages":[{"role":"user","content":"Say in one sentence what a hold is."}]}'
+  for key in io.lines(args[1]) do
+    requests[#requests + 1] = wrk.format("POST", nil, {
+      ["Content-Type"] = "application/json",
+      ["Authorization"] = "Bearer " .. key,
+      ["x-portkey-provider"] = "openai",
+      ["x-portkey-custom-host"] = args[2],
+    }, body)
+  end
+  math.randomseed(os.time() + tonumber(tostring(requests):match("0x(%x+)"), 16) % 1000003)
+  at = math.random(#requests)
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
