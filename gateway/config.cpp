@@ -89,6 +89,13 @@ Complaint set_trusted_proxies(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_least_level(Config& config, const std::string& text) {
+  const auto level = log_level_named(text);
+  if (!level) return "must be debug, info, warning or error";
+  config.log_level = *level;
+  return std::nullopt;
+}
+
 Complaint set_model_drift(Config& config, const std::string& text) {
   if (text != "record" && text != "refuse") return "must be record or refuse";
   config.refuse_drift = text == "refuse";
@@ -150,6 +157,8 @@ const std::vector<Setting>& settings() {
         {"--trusted-proxies", "HOLDFAST_TRUSTED_PROXIES", "none",
          "proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas",
          set_trusted_proxies},
+        {"--log-level", "HOLDFAST_LOG_LEVEL", "info",
+         "least level that is logged: debug, info, warning or error", set_least_level},
         {"--run-steps", "", "16",
          "steps of workflows done at the same time; 0 leaves them to others",
          number(0, 256, HOLDFAST_FIELD(run_steps))},

@@ -3,6 +3,7 @@
 
 #include "gateway/call.hpp"
 #include "gateway/client_address.hpp"
+#include "gateway/log.hpp"
 #include "gateway/transport.hpp"
 
 #include <cstddef>
@@ -36,6 +37,7 @@ struct Config {
   int run_steps = 16; // done at the same time; 0: by other gateways
   int run_lease_ms = 30000;
   std::string default_provider;
+  LogLevel log_level = LogLevel::info;
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;
 };

@@ -31,7 +31,7 @@ void raise_descriptor_limit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    log_event("descriptor_limit", "the limit of open files could not be raised");
+    log_event(LogLevel::warning, "descriptor_limit", "the limit of open files could not be raised");
   }
 }
 
@@ -57,7 +57,10 @@ bool extend(Database& database, const Config& config, const std::string& organiz
     database.extend_hold(organization_id, hold_id, config.hold_ttl_ms);
     return true;
   } catch (const std::exception& error) {
-    log_event("extend_hold_failed", hold_id + ": " + error.what());
+    LogRecord(LogLevel::warning, "extend_hold_failed")
+        .add("holdId", hold_id)
+        .message(error.what())
+        .write();
     return false;
   }
 }
@@ -68,14 +71,14 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
   const auto begun = Clock::now();
   const milliseconds whole(config.drain_timeout_ms);
   const auto deadline = begun + whole;
-  log_event("stopping", "no new connections are accepted");
+  log_event(LogLevel::info, "stopping", "no new connections are accepted");
   server.stop();
   services.stopping = true;
   worker.stop();
   const auto cut = deadline - std::min(kSettleReserve, whole / 3);
   const bool served = serving.wait_until(cut) == std::future_status::ready;
   if (!worker.wait_idle_until(cut) || !served) {
-    log_event("stopping", "calls that are still running are cut");
+    log_event(LogLevel::info, "stopping", "calls that are still running are cut");
     services.cut = true;
   }
   services.database.give_up_at(deadline);
@@ -86,6 +89,7 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
 } // namespace
 
 int run_gateway(const Config& config, const StopSignal& stop) {
+  set_log_level(config.log_level);
   raise_descriptor_limit();
   Database database(config.database, config.database_pool_size);
   database.check();
@@ -114,7 +118,8 @@ int run_gateway(const Config& config, const StopSignal& stop) {
   stop.wait();
   const std::size_t lost = drain(config, services, server, worker, serving);
   if (lost > 0)
-    log_event("stopped", "settlements that are not in the ledger: " + std::to_string(lost));
+    log_event(LogLevel::error, "stopped",
+              "settlements that are not in the ledger: " + std::to_string(lost));
   return serving.get() && lost == 0 ? 0 : 1;
 }
 

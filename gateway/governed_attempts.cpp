@@ -101,11 +101,11 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
     const auto cost = services_.database.next_attempt(next);
     if (cost) charged_before_ += Usd::parse(*cost).value_or(Usd());
   } catch (const DatabaseError& refused) {
-    log_event("fallback_refused", context_.request_id + ": " + refused.what());
+    log_event(LogLevel::warning, "fallback_refused", context_, refused.what());
     attempts_.erase(attempts_.size() - 1);
     return false;
   } catch (const DatabaseUnavailable& away) {
-    log_event("database_unavailable", context_.request_id + ": " + away.what());
+    log_event(LogLevel::error, "database_unavailable", context_, away.what());
     attempts_.erase(attempts_.size() - 1);
     return false;
   }
@@ -145,7 +145,7 @@ void GovernedCall::pause(const std::string& model, std::int64_t for_ms, const ch
                                       std::min(for_ms, kLongestRatePauseMs), reason);
   } catch (const std::exception& error) {
     // The call itself goes on: others will find out for themselves.
-    log_event("pause_failed", context_.request_id + ": " + error.what());
+    log_event(LogLevel::warning, "pause_failed", context_, error.what());
   }
 }
 

@@ -190,6 +190,12 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
     break;
   }
   follow_budgets(opened, order.chat, context);
+  LogRecord(LogLevel::debug, "call_opened")
+      .of(context)
+      .add("holdId", opened.hold_id)
+      .add("provider", opened.provider)
+      .add("model", opened.model)
+      .write();
   return std::make_unique<GovernedCall>(services, context, std::move(order), std::move(opened),
                                         std::move(*place));
 }
@@ -210,7 +216,11 @@ GovernedCall::~GovernedCall() {
                           "used was charged; send a new key to make the call again.");
     settle(error.status, error_body(error, ErrorShape::api, context_.request_id));
   } catch (const std::exception& error) {
-    log_event("settlement_error", opened_.hold_id + ": " + error.what());
+    LogRecord(LogLevel::error, "settlement_error")
+        .of(context_)
+        .add("holdId", opened_.hold_id)
+        .message(error.what())
+        .write();
   }
 }
 

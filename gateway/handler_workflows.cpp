@@ -356,7 +356,7 @@ void stream_events(const Shop& shop, RequestContext& context, const httplib::Req
           return stream->run(sink);
         } catch (const std::exception& error) {
           // The client connects anew, with the last event that it has.
-          log_event("run_events_failed", context.request_id + ": " + error.what());
+          log_event(LogLevel::warning, "run_events_failed", context, error.what());
           context.error_code = "internal_error";
           return false;
         }

@@ -16,6 +16,8 @@ namespace holdfast::gateway {
 // Lives as long as the request is served, its stream included; used by its thread alone.
 struct RequestContext {
   std::string request_id = new_uuid();
+  std::string correlation_id = request_id; // the caller's, where it sent one
+  std::string traceparent;                 // for the answer, where one came
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   std::string route = "unknown";
   std::string client_ip; // of the client, also behind a trusted proxy

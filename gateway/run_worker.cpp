@@ -26,15 +26,14 @@ std::string key_of(const ClaimedStep& step) {
   return step.run_id + " " + step.step_id + " " + step.fence;
 }
 
-void log_step(const char* event, const ClaimedStep& step, const std::string& what) {
-  log_line(ObjectText()
-               .add("time", utc_timestamp())
-               .add("event", event)
-               .add("organizationId", step.organization_id)
-               .add("runId", step.run_id)
-               .add("step", step.step_id)
-               .add("fence", step.fence)
-               .add("message", what));
+void log_step(LogLevel level, const char* event, const ClaimedStep& step, const std::string& what) {
+  LogRecord(level, event)
+      .add("organizationId", step.organization_id)
+      .add("runId", step.run_id)
+      .add("step", step.step_id)
+      .add("fence", step.fence)
+      .message(what)
+      .write();
 }
 
 Message message(const char* role, const std::string& text) {
@@ -164,7 +163,7 @@ std::vector<ClaimedStep> RunWorker::take_steps(int most) {
   try {
     return runs_.claim(name_, providers_, models_, most, services_.config.run_lease_ms);
   } catch (const std::exception& error) {
-    log_event("claim_failed", error.what());
+    log_event(LogLevel::error, "claim_failed", error.what());
     sleep(kPoll);
     return {};
   }
@@ -186,7 +185,7 @@ void RunWorker::listen() {
         changed_.notify_all();
       }
     } catch (const std::exception& error) {
-      log_event("listen_failed", error.what());
+      log_event(LogLevel::warning, "listen_failed", error.what());
       sleep(kPoll);
     }
   }
@@ -225,9 +224,11 @@ void RunWorker::beat() {
     // A call that is nobody's any more goes on: it is billed all the same, and only its answer
     // tells how much.
     const int lost = runs_.heartbeat(name_, steps, services_.config.run_lease_ms);
-    if (lost > 0) log_event("steps_lost", std::to_string(lost) + " steps are no longer ours");
+    if (lost > 0)
+      log_event(LogLevel::warning, "steps_lost",
+                std::to_string(lost) + " steps are no longer ours");
   } catch (const std::exception& error) {
-    log_event("heartbeat_failed", error.what());
+    log_event(LogLevel::warning, "heartbeat_failed", error.what());
   }
 }
 
@@ -238,7 +239,7 @@ void RunWorker::reap() {
     has_work_ = true;
     changed_.notify_all();
   } catch (const std::exception& error) {
-    log_event("reap_failed", error.what());
+    log_event(LogLevel::warning, "reap_failed", error.what());
   }
 }
 
@@ -257,7 +258,7 @@ void RunWorker::work() {
       run_step(step);
     } catch (const std::exception& error) {
       // Its lease runs out, and it is taken again.
-      log_step("step_error", step, error.what());
+      log_step(LogLevel::error, "step_error", step, error.what());
     }
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -297,7 +298,7 @@ void RunWorker::run_step(const ClaimedStep& step) {
                         without_nul(told.message), is_transient(error->error_class),
                         error->retry_after_ms, std::nullopt};
     if (error->maybe_charged) failure.usage = usage_of(counter);
-    log_step("step_failed", step, failure.code);
+    log_step(LogLevel::warning, "step_failed", step, failure.code);
     report(step, [&] { return runs_.fail(step, failure); });
     return;
   }
@@ -314,16 +315,18 @@ void RunWorker::report(const ClaimedStep& step, const std::function<FinishedStep
   milliseconds wait = kFirstRetry;
   while (true) {
     try {
-      if (!write().accepted) log_step("step_superseded", step, "it was no longer ours");
+      if (!write().accepted)
+        log_step(LogLevel::warning, "step_superseded", step, "it was no longer ours");
       return;
     } catch (const DatabaseError& error) {
-      log_step("step_report_failed", step, error.sqlstate + ": " + error.what());
+      log_step(LogLevel::error, "step_report_failed", step, error.sqlstate + ": " + error.what());
       if (!may_land(error)) return;
     } catch (const DatabaseUnavailable& error) {
-      log_step("step_report_failed", step, error.what());
+      log_step(LogLevel::error, "step_report_failed", step, error.what());
     }
     if (services_.database.pool().deadline().has_passed()) {
-      log_step("step_unsettled", step, "the gateway ends without having written it");
+      log_step(LogLevel::error, "step_unsettled", step,
+               "the gateway ends without having written it");
       return;
     }
     std::this_thread::sleep_for(wait);

@@ -1,6 +1,7 @@
 #include "gateway/server.hpp"
 
 #include "gateway/client_socket.hpp"
+#include "gateway/correlation.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
 
@@ -148,16 +149,16 @@ HttpError to_http_error(const std::exception_ptr& thrown, const RequestContext& 
   } catch (const DatabaseError& error) {
     HttpError answer = error_from_database(error);
     if (answer.status >= 500) {
-      log_event("database_error", context.request_id + ": " + error.sqlstate + " " + error.what());
+      log_event(LogLevel::error, "database_error", context, error.sqlstate + " " + error.what());
     }
     return answer;
   } catch (const DatabaseUnavailable& error) {
-    log_event("database_unavailable", context.request_id + ": " + error.what());
+    log_event(LogLevel::error, "database_unavailable", context, error.what());
     return database_away();
   } catch (const std::exception& error) {
-    log_event("internal_error", context.request_id + ": " + error.what());
+    log_event(LogLevel::error, "internal_error", context, error.what());
   } catch (...) {
-    log_event("internal_error", context.request_id + ": unknown exception");
+    log_event(LogLevel::error, "internal_error", context, "unknown exception");
   }
   return error_from_database(DatabaseError("XX000", "", "", ""));
 }
@@ -201,19 +202,16 @@ std::string read_body(RequestContext& context, const httplib::ContentReader& rea
 }
 
 void log_request(const RequestContext& context, int status) {
-  ObjectText line;
-  line.add("time", utc_timestamp())
-      .add("event", "request")
-      .add("requestId", context.request_id)
+  LogRecord line(status >= 500 ? LogLevel::warning : LogLevel::info, "request");
+  line.of(context)
       .add("route", context.route)
       .add("status", status)
       .add("latencyMs", context.elapsed_ms());
-  if (!context.organization_id.empty()) line.add("organizationId", context.organization_id);
   if (!context.model.empty()) line.add("model", context.model);
   if (!context.provider.empty()) line.add("provider", context.provider);
   if (context.cost_usd) line.add_decimal("costUSD", context.cost_usd);
   if (!context.error_code.empty()) line.add("error", context.error_code);
-  log_line(line);
+  line.write();
 }
 
 } // namespace
@@ -280,6 +278,7 @@ void Server::set_handlers() {
   }));
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
     response.set_header("X-Holdfast-Request", current_request->request_id);
+    tell_correlation(*current_request, response);
     for (const auto& [name, value] : current_request->notices)
       response.set_header(name, value);
     if (!current_request->unread) return;
@@ -340,7 +339,7 @@ bool Server::process_and_close_socket(socket_t socket) {
       serve_connection(client);
     }
   } catch (const std::exception& error) {
-    log_event("internal_error", error.what());
+    log_event(LogLevel::error, "internal_error", error.what());
   }
   return lane == WorkerPool::Lane::serve;
 }
@@ -374,6 +373,7 @@ bool Server::serve_one(ClientSocket& client, bool last) {
   const bool went_well = process_request(client, last, closed, [&](httplib::Request& request) {
     context.refusal = check_head(request, routes_, bounds_.max_body_bytes);
     context.unread = has_body(request);
+    take_correlation(request, context);
     context.client_ip = client_address(request.remote_addr, all_values(request, "X-Forwarded-For"),
                                        bounds_.trusted_proxies);
     if (!context.refusal || context.refusal->status != 404) {

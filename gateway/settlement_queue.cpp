@@ -1,6 +1,5 @@
 #include "gateway/settlement_queue.hpp"
 
-#include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
 
 #include <algorithm>
@@ -16,12 +15,10 @@ std::size_t bytes_of(const Resolution& resolution) {
 }
 
 // Everything that is needed to settle by hand; never the answer.
-void log_resolution(const char* event, const Resolution& resolution) {
+void log_resolution(LogLevel level, const char* event, const Resolution& resolution) {
   const Settlement& settlement = resolution.settlement;
-  ObjectText line;
-  line.add("time", utc_timestamp())
-      .add("event", event)
-      .add("organizationId", settlement.organization_id)
+  LogRecord line(level, event);
+  line.add("organizationId", settlement.organization_id)
       .add("holdId", settlement.hold_id)
       .add("resolution", resolution.kind == Resolution::Kind::settle ? "settle" : "release");
   if (resolution.kind == Resolution::Kind::settle) {
@@ -34,7 +31,7 @@ void log_resolution(const char* event, const Resolution& resolution) {
         .add("estimated", settlement.estimated)
         .add_decimal("reportedCostUSD", settlement.reported_cost_usd);
   }
-  log_line(line);
+  line.write();
 }
 
 } // namespace
@@ -63,7 +60,7 @@ void SettlementQueue::give_back() {
 }
 
 void SettlementQueue::keep(Resolution resolution, Place place) {
-  log_resolution("settlement_kept", resolution);
+  log_resolution(LogLevel::warning, "settlement_kept", resolution);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     kept_bytes_ += bytes_of(resolution);
@@ -73,7 +70,7 @@ void SettlementQueue::keep(Resolution resolution, Place place) {
 }
 
 void SettlementQueue::record_refused(const Resolution& resolution) {
-  log_resolution("settlement_refused", resolution);
+  log_resolution(LogLevel::error, "settlement_refused", resolution);
   const std::lock_guard<std::mutex> lock(mutex_);
   ++refused_;
 }
@@ -115,7 +112,7 @@ void SettlementQueue::work() {
     if (result == ResolutionResult::refused) {
       record_refused(next->resolution);
     } else {
-      log_resolution("settlement_landed", next->resolution);
+      log_resolution(LogLevel::info, "settlement_landed", next->resolution);
     }
     finish(*next);
     wait = bounds_.first_wait;
@@ -138,7 +135,7 @@ std::size_t SettlementQueue::drain(Clock::time_point deadline) {
   }
   std::size_t lost = 0;
   for (const Kept& kept : left) {
-    log_resolution("settlement_unsettled", kept.resolution);
+    log_resolution(LogLevel::error, "settlement_unsettled", kept.resolution);
     if (kept.resolution.kind == Resolution::Kind::settle) ++lost;
   }
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -157,17 +154,17 @@ ResolutionResult try_resolution(Database& database, const Resolution& resolution
     }
     return ResolutionResult::done;
   } catch (const DatabaseUnavailable& error) {
-    log_event("settlement_delayed", error.what());
+    log_event(LogLevel::warning, "settlement_delayed", error.what());
     return ResolutionResult::later;
   } catch (const DatabaseError& error) {
-    log_event("settlement_error", error.sqlstate + ": " + error.what());
+    log_event(LogLevel::error, "settlement_error", error.sqlstate + ": " + error.what());
     // Refused for its values: no later attempt can succeed. All else may be mended in time.
     const bool values = error.sqlstate.compare(0, 2, "PT") == 0 ||
                         error.sqlstate.compare(0, 2, "22") == 0 ||
                         error.sqlstate.compare(0, 2, "23") == 0;
     return values ? ResolutionResult::refused : ResolutionResult::later;
   } catch (const std::exception& error) {
-    log_event("settlement_error", error.what());
+    log_event(LogLevel::error, "settlement_error", error.what());
     return ResolutionResult::later;
   }
 }

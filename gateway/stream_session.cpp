@@ -15,15 +15,14 @@ constexpr int kGone = 410;
 void log_failed_attempt(const RequestContext& context, const std::string& provider,
                         const ProviderError& error) {
   const bool quotable = error.error_class != ErrorClass::auth;
-  log_line(ObjectText()
-               .add("time", utc_timestamp())
-               .add("event", "provider_failed")
-               .add("requestId", context.request_id)
-               .add("provider", provider)
-               .add("class", error_class_name(error.error_class))
-               .add("status", error.status)
-               .add("maybeCharged", error.maybe_charged)
-               .add("message", quotable ? error.message : std::string()));
+  LogRecord(LogLevel::warning, "provider_failed")
+      .of(context)
+      .add("provider", provider)
+      .add("class", error_class_name(error.error_class))
+      .add("status", error.status)
+      .add("maybeCharged", error.maybe_charged)
+      .message(quotable ? error.message : std::string())
+      .write();
 }
 
 // One stream: what came is passed on at once, and settled at its end, however it ends.
@@ -164,7 +163,7 @@ void begin_stream(Services& services, RequestContext& context, std::unique_ptr<G
           return session->run(sink);
         } catch (const std::exception& error) {
           // Nobody above can answer for it; the session settles as it is destroyed.
-          log_event("internal_error", context.request_id + ": " + error.what());
+          log_event(LogLevel::error, "internal_error", context, error.what());
           context.error_code = "internal_error";
           return false;
         }
