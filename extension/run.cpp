@@ -24,21 +24,22 @@ pg::Statement find_steps(
     "SELECT status, approved, coalesce(variant, ''), coalesce(output, ''),"
     " coalesce(error::text, ''), fence, failures, losses, provider, model, ready_at, lease_until,"
     " waiting_until, worker, cost, prompt_tokens, completion_tokens, latency_ms, cached,"
-    " request_digest"
+    " request_digest, misfit"
     " FROM holdfast.workflow_run_steps WHERE organization_id = $1 AND run_id = $2 ORDER BY step_no",
     kIdTypes);
 
-constexpr Oid kStepTypes[] = {
-    UUIDOID, UUIDOID,    INT2OID, TEXTOID, BOOLOID, TEXTOID,        TEXTOID,        TEXTOID,
-    INT8OID, INT4OID,    INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-    TEXTOID, NUMERICOID, INT8OID, INT8OID, INT8OID, BOOLOID,        BYTEAOID,       TIMESTAMPTZOID};
+constexpr Oid kStepTypes[] = {UUIDOID,        UUIDOID, INT2OID,    TEXTOID,        BOOLOID,
+                              TEXTOID,        TEXTOID, TEXTOID,    INT8OID,        INT4OID,
+                              INT4OID,        TEXTOID, TEXTOID,    TIMESTAMPTZOID, TIMESTAMPTZOID,
+                              TIMESTAMPTZOID, TEXTOID, NUMERICOID, INT8OID,        INT8OID,
+                              INT8OID,        BOOLOID, BYTEAOID,   TIMESTAMPTZOID, TEXTOID};
 pg::Statement store_step(
     "UPDATE holdfast.workflow_run_steps SET status = $4, approved = $5, variant = nullif($6, ''),"
     " output = CASE WHEN $4 = 'completed' THEN $7 END,"
     " error = nullif($8, '')::jsonb, fence = $9, failures = $10::smallint, losses = $11::smallint,"
     " provider = $12, model = $13, ready_at = $14, lease_until = $15, waiting_until = $16,"
     " worker = $17, cost = $18, prompt_tokens = $19, completion_tokens = $20, latency_ms = $21,"
-    " cached = $22, request_digest = $23,"
+    " cached = $22, request_digest = $23, misfit = $25,"
     " started_at = coalesce(started_at, CASE WHEN $4 IN ('running', 'completed', 'failed') THEN "
     "$24 END),"
     " ended_at = CASE WHEN $4 IN ('completed', 'failed', 'skipped', 'unreached', 'cancelled')"
@@ -124,6 +125,7 @@ void read_step(const pg::Row& row, Run& run) {
   if (!row.is_null(18)) step.latency_ms = row.bigint(18);
   step.cached = row.boolean(19);
   if (!row.is_null(20)) step.digest = pg::to_bytes(row.datum(20));
+  step.misfit = row.optional_text(21);
   run.state.steps.push_back(std::move(state));
   run.steps.push_back(std::move(step));
 }
@@ -161,7 +163,7 @@ void store_one(const Run& run, std::size_t i, TimestampTz now) {
     parameters.add(pg::from_bytes(*step.digest));
   else
     parameters.null();
-  store_step.run(parameters.add(TimestampTzGetDatum(now)));
+  store_step.run(parameters.add(TimestampTzGetDatum(now)).text(step.misfit));
 }
 
 // What a step's new status means for the rest of its row, and the event that tells it.

@@ -30,6 +30,7 @@ struct StepRow {
   std::optional<std::int64_t> latency_ms;
   bool cached = false;
   std::optional<std::string> digest; // of the request, where answers are kept
+  std::optional<std::string> misfit; // what did not fit the schema in an answer before
   bool changed = false;
 };
 

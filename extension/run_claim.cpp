@@ -66,6 +66,7 @@ struct Call {
   std::optional<std::string> system_prompt;
   std::int64_t tokens = 0;
   std::optional<std::string> temperature;
+  std::optional<std::string> schema; // as JSON
   Usd worst;
 };
 
@@ -131,6 +132,16 @@ std::optional<std::string> render_member(const run::Run& run, const JsonValue& i
   return rendered;
 }
 
+// The form that is wanted goes with the prompt, for not every provider can be told otherwise.
+std::string with_form(std::string prompt, const JsonSchema& schema,
+                      const std::optional<std::string>& misfit) {
+  prompt += "\n\nAnswer with JSON alone, one value that fits this JSON Schema:\n" + schema.str();
+  if (misfit)
+    prompt += "\n\nAn earlier answer did not fit: " + *misfit +
+              " Answer again, in full, so that it fits.";
+  return prompt;
+}
+
 // Throws Error where the step cannot be called: its code is what the step fails with.
 Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, TimestampTz now) {
   const RunStep& step = run.definition.steps[i];
@@ -139,6 +150,10 @@ Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, Timestamp
   Call call;
   call.prompt = render_member(run, input, "prompt").value_or("");
   call.system_prompt = render_member(run, input, "systemPrompt");
+  if (step.schema) {
+    call.schema = step.schema->str();
+    call.prompt = with_form(std::move(call.prompt), *step.schema, run.steps[i].misfit);
+  }
   const std::size_t bytes = call.prompt.size() + call.system_prompt.value_or("").size();
   if (bytes > kMostRenderedBytes) throw Error("too_long", "Its prompts are longer than 50 KB.");
   const RunLimits limits = run::limits();
@@ -295,6 +310,10 @@ Datum claimed_row(FunctionCallInfo fcinfo, const Claimed& step, TimestampTz leas
   row.add_int32(static_cast<std::int32_t>(step.call.tokens));
   row.add(step.call.temperature ? Usd::parse(*step.call.temperature) : std::nullopt);
   row.add(step.hold_id).add(step.call.worst).add_time(lease_until).text(step.user_id);
+  if (step.call.schema)
+    row.add(pg::from_jsonb_text(*step.call.schema));
+  else
+    row.null();
   return row.finish(fcinfo);
 }
 

@@ -14,6 +14,7 @@ using namespace holdfast;
 namespace {
 
 constexpr std::size_t kMostOutputBytes = 256 * 1024;
+constexpr std::size_t kMostMisfitBytes = 1000;
 constexpr std::int64_t kMostDelayUs = 60 * USECS_PER_SEC;
 
 constexpr Oid kFindTypes[] = {UUIDOID, UUIDOID, INT2OID, INT8OID};
@@ -143,11 +144,49 @@ void let_go(run::Run& run, const Attempt& attempt) {
   run::tell(run, "step.cancelled", run.definition.steps[attempt.step].id);
 }
 
-void complete(run::Run& run, const Attempt& attempt, std::string output,
-              const ledger::Entry& entry) {
+// The answer as the step's schema wants it, or what is wrong with it.
+struct Form {
+  std::string output;
+  std::optional<std::string> misfit;
+};
+
+Form in_form(const JsonSchema& schema, const std::string& output) {
+  const std::vector<JsonValue> values = json_in(output);
+  if (values.empty()) return {"", "It held no JSON that can be read: none, or cut off."};
+  for (const JsonValue& value : values) {
+    if (!schema.fault(value)) return {value.str(), std::nullopt};
+  }
+  return {"", schema.fault(values.front())};
+}
+
+// The first answer that does not fit is asked for once more.
+void refuse_form(run::Run& run, const Attempt& attempt, const std::string& misfit,
+                 TimestampTz now) {
+  run::StepRow& step = run.steps[attempt.step];
+  const bool is_first = !step.misfit.has_value();
+  const std::string error =
+      step_error("schema_mismatch", "Its answer does not fit its schema. " + misfit);
+  step.misfit = clipped(misfit, kMostMisfitBytes);
+  if (is_first)
+    run::retry(run, attempt.step, error, now);
+  else
+    run::fail(run, attempt.step, error);
+}
+
+// Returns how the attempt ended.
+const char* complete(run::Run& run, const Attempt& attempt, std::string output,
+                     const ledger::Entry& entry, TimestampTz now) {
   if (output.size() > kMostOutputBytes) {
     run::fail(run, attempt.step, step_error("too_long", "Its answer is longer than 256 KB."));
-    return;
+    return "failed";
+  }
+  if (const std::optional<JsonSchema>& schema = run.definition.steps[attempt.step].schema) {
+    Form form = in_form(*schema, output);
+    if (form.misfit) {
+      refuse_form(run, attempt, *form.misfit, now);
+      return "failed";
+    }
+    output = std::move(form.output);
   }
   StepState& state = run.state.steps[attempt.step];
   state.status = StepStatus::completed;
@@ -156,6 +195,7 @@ void complete(run::Run& run, const Attempt& attempt, std::string output,
   run.steps[attempt.step].lease_until.reset();
   run::tell(run, "step.completed", run.definition.steps[attempt.step].id,
             JsonObject().number("costUSD", entry.cost.str()).str());
+  return "completed";
 }
 
 std::int64_t read_latency(const pg::Arguments& arguments, int i) {
@@ -179,14 +219,15 @@ Finished complete_step(const pg::Arguments& arguments, TimestampTz now) {
   Finished finished;
   finished.entry = charge_run(run, attempt, read_charge(arguments, 5, run, attempt), now);
   finished.duplicate = attempt.has_ended();
-  finished.accepted = finished.duplicate ? attempt.outcome == "completed" : attempt.is_own;
+  finished.accepted = finished.duplicate ? attempt.outcome != "superseded" : attempt.is_own;
   if (!finished.duplicate) {
-    store_end(run, attempt, attempt.is_own ? "completed" : "superseded", finished.entry->cost,
-              latency_ms, "", now);
+    const char* outcome = "superseded";
     if (attempt.is_own) {
       run.steps[attempt.step].latency_ms = latency_ms;
-      complete(run, attempt, std::move(output), *finished.entry);
+      outcome = complete(run, attempt, std::move(output), *finished.entry, now);
     }
+    store_end(run, attempt, outcome, finished.entry->cost, latency_ms,
+              run.state.steps[attempt.step].error, now);
     let_go(run, attempt);
     run::move_on(run, now);
   }

@@ -79,7 +79,7 @@ constexpr Statement kApproveStep{
 constexpr Statement kClaimStep{
     "holdfast_claim_step",
     "SELECT organization_id, run_id, step_id, fence, provider, model, prompt, system_prompt,"
-    " max_tokens, temperature FROM holdfast.claim_step(p_worker => $1::text,"
+    " max_tokens, temperature, schema FROM holdfast.claim_step(p_worker => $1::text,"
     " p_providers => $2::text[], p_models => $3::text[], p_most => $4::integer,"
     " p_lease => $5::interval)",
     false};
@@ -157,6 +157,7 @@ ClaimedStep claimed_step(const Rows& rows, int row) {
   step.max_tokens = static_cast<int>(std::strtol(rows.text(row, 8).c_str(), nullptr, 10));
   if (const auto temperature = rows.get(row, 9))
     step.temperature = std::strtod(temperature->c_str(), nullptr);
+  step.schema = rows.get(row, 10);
   return step;
 }
 

@@ -84,6 +84,7 @@ struct ClaimedStep {
   std::optional<std::string> system_prompt;
   int max_tokens = 0;
   std::optional<double> temperature;
+  std::optional<std::string> schema; // JSON: what the answer has to fit
 };
 
 // What an attempt used.

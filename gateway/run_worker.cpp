@@ -43,6 +43,19 @@ Message message(const char* role, const std::string& text) {
   return made;
 }
 
+// Where the provider can be held to the schema itself, it is; the prompt names it to all.
+void ask_for_schema(const ClaimedStep& step, ChatRequest& chat) {
+  if (!step.schema) return;
+  const provider::ProviderInfo* info = provider::find_provider(step.provider);
+  chat.response_format = {
+      {"type", "json_schema"},
+      {"json_schema", {{"name", step.step_id}, {"schema", nlohmann::json::parse(*step.schema)}}}};
+  const bool has_adapter = info != nullptr && info->adapter != nullptr;
+  if (!has_adapter || !info->adapter->unsupported(chat)) return;
+  chat.response_format = {{"type", "json_object"}};
+  if (info->adapter->unsupported(chat)) chat.response_format = nullptr;
+}
+
 ChatRequest chat_of(const ClaimedStep& step) {
   ChatRequest chat;
   chat.model = step.model;
@@ -51,6 +64,7 @@ ChatRequest chat_of(const ClaimedStep& step) {
   chat.messages.push_back(message("user", step.prompt));
   chat.temperature = step.temperature;
   chat.max_tokens = step.max_tokens;
+  ask_for_schema(step, chat);
   return chat;
 }
 

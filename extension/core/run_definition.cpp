@@ -182,6 +182,14 @@ void read_variants(const Reader& reader, RunStep& step, const RunLimits& limits)
   }
 }
 
+void read_schema(const Reader& reader, RunStep& step) {
+  const JsonValue* schema = reader.find("schema", Kind::object);
+  if (schema == nullptr) return;
+  if (!step.calls_provider())
+    throw reader.fault("bad_value", "Only the answer of a provider is held to a schema.");
+  step.schema = JsonSchema::parse(*schema, step.id);
+}
+
 void read_retry(const Reader& reader, RunStep& step, const RunLimits& limits) {
   const JsonValue* object = reader.find("retry", Kind::object);
   if (object == nullptr) return;
@@ -204,7 +212,7 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
     if (step.id == reserved) throw reader.fault("bad_name", "This id is a word of the language.");
   }
   reader.only({"id", "action", "provider", "model", "input", "onSuccess", "onFailure", "condition",
-               "retry", "cache", "approval", "variants", "description"});
+               "retry", "cache", "approval", "variants", "schema", "description"});
   step.action = reader.text("action").value_or("generate");
   if (std::find(std::begin(kActions), std::end(kActions), step.action) == std::end(kActions))
     throw reader.fault("unknown_action", "There is no action \"" + step.action + "\".")
@@ -216,6 +224,7 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
     throw reader.fault("bad_value", "Action \"" + step.action + "\" calls no provider.");
   read_input(reader, step, limits);
   read_variants(reader, step, limits);
+  read_schema(reader, step);
   read_retry(reader, step, limits);
   step.approval = reader.flag("approval", false);
   return step;

@@ -2,6 +2,7 @@
 
 #include "extension/core/condition.hpp"
 #include "extension/core/error.hpp"
+#include "extension/core/json_schema.hpp"
 #include "extension/core/json_value.hpp"
 #include "extension/core/usd.hpp"
 
@@ -42,7 +43,8 @@ struct RunStep {
   bool cache = false;
   bool approval = false;
   std::vector<RunVariant> variants;
-  std::vector<int> reads; // steps whose output it uses
+  std::optional<JsonSchema> schema; // what its answer has to fit
+  std::vector<int> reads;           // steps whose output it uses
 
   bool calls_provider() const { return action == "generate"; }
 };

@@ -43,27 +43,18 @@ LocalResult fill_template(const RunState& run, const JsonValue& input) {
   return text ? LocalResult{std::move(*text), ""} : too_long();
 }
 
-// An answer is often wrapped in a fence that says it is JSON.
-std::string_view without_fence(std::string_view text) {
-  const std::size_t open = text.find("```");
-  const std::size_t line = open == text.npos ? text.npos : text.find('\n', open);
-  const std::size_t close = line == text.npos ? text.npos : text.find("```", line);
-  return close == text.npos ? text : text.substr(line + 1, close - line - 1);
-}
-
 LocalResult pick(const RunState& run, const JsonValue& input) {
   const std::optional<std::string> from = render(run, text_member(input, "from"));
   const std::optional<std::string> path = render(run, text_member(input, "path"));
   if (!from || !path) return too_long();
-  std::optional<JsonValue> document = JsonValue::parse(*from);
-  if (!document) document = JsonValue::parse(without_fence(*from));
-  const JsonValue* value = document ? at_path(*document, *path) : nullptr;
+  const std::vector<JsonValue> documents = json_in(*from);
+  const JsonValue* value = documents.empty() ? nullptr : at_path(documents.front(), *path);
   if (value != nullptr) return {value->plain(), ""};
   if (const JsonValue* otherwise = input.find("default")) {
     std::optional<std::string> text = render(run, otherwise->text);
     return text ? LocalResult{std::move(*text), ""} : too_long();
   }
-  if (!document) return failed("not_json", "The text to pick from is no JSON.");
+  if (documents.empty()) return failed("not_json", "The text to pick from is no JSON.");
   return failed("nothing_there", "The JSON has nothing at \"" + clipped(*path, 255) + "\".");
 }
 

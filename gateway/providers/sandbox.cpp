@@ -1,6 +1,9 @@
 #include "gateway/providers/sandbox.hpp"
 
+#include "extension/core/error.hpp"
+#include "extension/core/json_schema.hpp"
 #include "gateway/bounded_json.hpp"
+#include "gateway/providers/translate.hpp"
 #include "gateway/token_bound.hpp"
 
 #include <algorithm>
@@ -31,6 +34,20 @@ std::string words(int begin, int end) {
   for (int place = begin; place < end; ++place)
     text += word_at(place);
   return text;
+}
+
+// JSON that fits the schema that is asked for; nothing where none is, or where it has rules that
+// are not known here.
+std::optional<std::string> fitting(const ChatRequest& request) {
+  const nlohmann::json& schema = response_schema(request);
+  const auto rules = JsonValue::parse(schema.is_object() ? dump_json(schema) : "");
+  if (!rules) return std::nullopt;
+  try {
+    const auto example = JsonSchema::parse(*rules).example("[sandbox]");
+    return example ? std::optional(example->str()) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 // FNV-1a over everything the answer depends on: the same request has the same id.
@@ -80,11 +97,12 @@ ChatAnswer answer(const ChatRequest& request) {
   ChatAnswer made;
   made.id = answer_id(request);
   made.model = request.model;
+  const std::optional<std::string> form = fitting(request);
   for (int index = 0; index < request.choices; ++index) {
     Choice choice;
     choice.index = index;
-    choice.content = words(0, request.max_tokens);
-    choice.finish_reason = "length";
+    choice.content = form.value_or(words(0, request.max_tokens));
+    choice.finish_reason = form ? "stop" : "length";
     made.choices.push_back(std::move(choice));
   }
   made.usage = usage_of(request);
@@ -94,16 +112,21 @@ ChatAnswer answer(const ChatRequest& request) {
 std::vector<StreamEvent> stream(const ChatRequest& request) {
   const std::string id = answer_id(request);
   const int piece_words = (request.max_tokens + kMaxPieces - 1) / kMaxPieces;
+  const std::optional<std::string> form = fitting(request);
   std::vector<StreamEvent> events;
   for (int index = 0; index < request.choices; ++index) {
     ChatDelta delta;
     delta.index = index;
-    for (int begin = 0; begin < request.max_tokens; begin += piece_words) {
+    if (form) {
+      delta.content = *form;
+      events.push_back(piece(id, request, delta));
+    }
+    for (int begin = 0; !form && begin < request.max_tokens; begin += piece_words) {
       delta.content = words(begin, std::min(begin + piece_words, request.max_tokens));
       events.push_back(piece(id, request, delta));
     }
     delta.content.clear();
-    delta.finish_reason = "length";
+    delta.finish_reason = form ? "stop" : "length";
     events.push_back(piece(id, request, delta));
   }
   StreamEvent usage = event_of(id, request);

@@ -17,12 +17,12 @@ CREATE FUNCTION claim_step(p_worker text, p_providers text[], p_models text[] DE
                            OUT organization_id uuid, OUT run_id uuid, OUT step_id text, OUT fence bigint,
                            OUT provider text, OUT model text, OUT prompt text, OUT system_prompt text,
                            OUT max_tokens integer, OUT temperature numeric, OUT hold_id uuid, OUT most_usd numeric,
-                           OUT lease_until timestamptz, OUT user_id text)
+                           OUT lease_until timestamptz, OUT user_id text, OUT schema jsonb)
     RETURNS SETOF record
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_claim_step';
 COMMENT ON FUNCTION claim_step(text, text[], text[], integer, interval, uuid) IS
-'Takes up to p_most (1 to 64) steps that are ready and that one of p_providers serves; p_models are the standard models of these, for steps that name none. Each is the worker''s until lease_until, which heartbeat_steps() moves on. fence is to be given back with its result; hold_id holds most_usd, the most that the call can cost, taken from the run''s hold. A step that cannot be called (unpriced model, too long a prompt, no budget) fails instead. No row: nothing to do; NOTIFY holdfast_steps tells of more. Raises PT400, PT403.';
+'Takes up to p_most (1 to 64) steps that are ready and that one of p_providers serves; p_models are the standard models of these, for steps that name none. Each is the worker''s until lease_until, which heartbeat_steps() moves on. fence is to be given back with its result; hold_id holds most_usd, the most that the call can cost, taken from the run''s hold. schema is what the answer has to fit (NULL: anything); the prompt says so too. A step that cannot be called (unpriced model, too long a prompt, no budget) fails instead. No row: nothing to do; NOTIFY holdfast_steps tells of more. Raises PT400, PT403.';
 
 CREATE FUNCTION complete_step(p_organization_id uuid, p_run_id uuid, p_step_id text, p_fence bigint, p_output text,
                               p_prompt_tokens integer, p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,
@@ -34,7 +34,7 @@ CREATE FUNCTION complete_step(p_organization_id uuid, p_run_id uuid, p_step_id t
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_complete_step';
 COMMENT ON FUNCTION complete_step(uuid, uuid, text, bigint, text, integer, integer, integer, integer, integer, boolean, numeric, bigint) IS
-'Settles an attempt, keeps its answer and moves the run on: one transaction. A repeat is a duplicate and charges nothing. Not accepted: the step was no longer this attempt''s (its lease ran out, the run was cancelled or ended), so only its cost was recorded, since what was spent is never refused. Raises PT400, PT403, PT404 (run, step or attempt), PT409 (a repeat with other figures).';
+'Settles an attempt, keeps its answer and moves the run on: one transaction. A repeat is a duplicate and charges nothing. Of an answer to a step with a schema the JSON is kept alone; one that does not fit is charged, and asked for once more with the fault named in the prompt; the next one fails the step (schema_mismatch). Not accepted: the step was no longer this attempt''s (its lease ran out, the run was cancelled or ended), so only its cost was recorded, since what was spent is never refused. Raises PT400, PT403, PT404 (run, step or attempt), PT409 (a repeat with other figures).';
 
 CREATE FUNCTION fail_step(p_organization_id uuid, p_run_id uuid, p_step_id text, p_fence bigint, p_code text,
                           p_message text, p_transient boolean DEFAULT false, p_retry_after_ms integer DEFAULT NULL,

@@ -5,7 +5,7 @@ CREATE FUNCTION check_definition(p_definition jsonb, OUT name text, OUT version 
     LANGUAGE C STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_check_definition';
 COMMENT ON FUNCTION check_definition(jsonb) IS
-'Checks a workflow''s definition and says what it comes to: its steps, the most in USD that a run may cost, its longest time in ms. Raises PT422 for a fault, whose DETAIL names the step and the fault: bad_name, bad_value, bad_condition, missing, duplicate, unknown_member, unknown_action, unknown_target, unknown_variable, cycle, limit. Limits are the operator''s settings holdfast.max_workflow_steps, max_workflow_cost (USD), max_workflow_runtime_ms, max_step_attempts, max_step_tokens; settings in a definition only lower them.';
+'Checks a workflow''s definition and says what it comes to: its steps, the most in USD that a run may cost, its longest time in ms. Raises PT422 for a fault, whose DETAIL names the step and the fault: bad_name, bad_value, bad_condition, bad_schema, missing, duplicate, unknown_member, unknown_action, unknown_target, unknown_variable, cycle, limit. Limits are the operator''s settings holdfast.max_workflow_steps, max_workflow_cost (USD), max_workflow_runtime_ms, max_step_attempts, max_step_tokens; settings in a definition only lower them.';
 
 CREATE FUNCTION check_saved_definition() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -82,6 +82,7 @@ CREATE TABLE workflow_run_steps (
     latency_ms bigint,
     cached boolean NOT NULL DEFAULT false,
     request_digest bytea,
+    misfit text,
     started_at timestamptz,
     ended_at timestamptz,
     PRIMARY KEY (organization_id, run_id, step_no)
@@ -92,7 +93,7 @@ CREATE INDEX workflow_run_steps_waiting ON workflow_run_steps (waiting_until) WH
 CREATE INDEX workflow_run_steps_answers ON workflow_run_steps (organization_id, request_digest, ended_at)
     WHERE request_digest IS NOT NULL AND status = 'completed';
 COMMENT ON TABLE workflow_run_steps IS
-'The steps of runs and how each stands. fence counts its attempts: only the worker that holds the newest may write. failures are attempts that failed, losses attempts whose worker died. cost in USD and tokens are sums over its attempts. unreached: nothing led to it; skipped: its condition did not hold.';
+'The steps of runs and how each stands. fence counts its attempts: only the worker that holds the newest may write. failures are attempts that failed, losses attempts whose worker died. cost in USD and tokens are sums over its attempts. misfit: what did not fit the step''s schema in an answer, which is asked for once more. unreached: nothing led to it; skipped: its condition did not hold.';
 SELECT pg_extension_config_dump('workflow_run_steps', '');
 
 CREATE TABLE workflow_run_attempts (

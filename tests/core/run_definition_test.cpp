@@ -65,6 +65,10 @@ TEST(RunDefinition, NamesTheStepAndTheFault) {
       {with_steps(a + R"(, "variants": [{"id": "p"}, {"id": "p"}]})"), "a", "duplicate"},
       {with_steps(a + R"(, "variants": [{"id": "p", "input": {"prompt": "{{q.output}}"}}]})"), "a",
        "unknown_variable"},
+      {with_steps(a + R"(, "schema": true})"), "a", "bad_value"},
+      {with_steps(a + R"(, "schema": {"type": "list"}})"), "a", "bad_schema"},
+      {with_steps(R"({"id": "a", "action": "template", "input": {"template": "x"}, "schema": {}})"),
+       "a", "bad_value"},
       {with_steps(R"({"id": "a"})"), "a", "missing"},
       {with_steps(R"({"id": "a", "input": {"prompt": "{{b.output}}"}})"), "a", "unknown_variable"},
       {with_steps(R"({"id": "a", "input": {"prompt": "{{a.output}}"}})"), "a", "cycle"},
@@ -115,7 +119,7 @@ TEST(RunDefinition, ReadsWhatItSays) {
   const RunDefinition definition = parse(R"({"name": "w", "version": 2, "steps": [
     {"id": "a", "provider": "openai", "model": "gpt-4o", "input": {"prompt": "{{input.user.name}}"},
      "onSuccess": ["b", "c"], "onFailure": "continue", "retry": {"maxAttempts": 3, "delayMs": 50},
-     "cache": true, "approval": true},
+     "cache": true, "approval": true, "schema": {"type": "object"}},
     {"id": "b", "input": {"prompt": "x"}, "cache": true, "onSuccess": "end"},
     {"id": "c", "input": {"prompt": "{{a.output}} {{ a.output.title }}"}}],
     "settings": {"maxTotalCost": 0.25, "timeout": 1000}})");
@@ -129,6 +133,8 @@ TEST(RunDefinition, ReadsWhatItSays) {
   EXPECT_EQ(a.most_attempts, 3);
   EXPECT_EQ(a.delay_ms, 50);
   EXPECT_TRUE(a.cache);
+  ASSERT_TRUE(a.schema);
+  EXPECT_EQ(a.schema->str(), R"({"type":"object"})");
   EXPECT_TRUE(definition.steps[1].on_success.empty());
   EXPECT_EQ(definition.steps[2].reads, std::vector<int>{0});
   ASSERT_EQ(definition.inputs.size(), 1u);

@@ -40,6 +40,24 @@ TEST(Sandbox, AnswerIsMarkedAndExactlyAsLongAsAllowed) {
   }
 }
 
+TEST(Sandbox, AnswersWithJsonThatFitsTheSchema) {
+  ChatRequest request = request_of(20);
+  request.response_format = nlohmann::json::parse(R"({"type": "json_schema", "json_schema": {
+    "name": "a", "schema": {"type": "object", "required": ["names"], "properties": {
+      "names": {"type": "array", "minItems": 2, "items": {"type": "string"}}}}}})");
+  const ChatAnswer answer = sandbox::answer(request);
+  EXPECT_EQ(answer.choices[0].content, R"({"names":["[sandbox] names 1","[sandbox] names 2"]})");
+  EXPECT_EQ(answer.choices[0].finish_reason, "stop");
+  EXPECT_EQ(answer.usage->completion_tokens, 20);
+  std::string streamed;
+  for (const StreamEvent& event : sandbox::stream(request))
+    for (const ChatDelta& delta : event.deltas)
+      streamed += delta.content;
+  EXPECT_EQ(streamed, answer.choices[0].content);
+  request.response_format["json_schema"]["schema"]["not"] = nlohmann::json::object();
+  EXPECT_EQ(words_in(sandbox::answer(request).choices[0].content), 20);
+}
+
 TEST(Sandbox, UsageIsTheBoundSoThatTheCostIsTheHold) {
   const ChatRequest request = request_of(10, 3);
   const ChatAnswer answer = sandbox::answer(request);
