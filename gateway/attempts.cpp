@@ -33,22 +33,21 @@ bool wait_for(std::int64_t wait_ms, const std::function<bool()>& stopped) {
   return true;
 }
 
-bool try_again(const Services& services, GovernedCall& call, const ProviderError& error,
+bool try_again(GovernedCall& call, const ProviderError& error,
                const std::function<bool()>& stopped) {
-  if (!may_pass(error) || call.failures() >= services.config.max_retries) return false;
+  if (!may_pass(error) || call.failures() >= call.config().max_retries) return false;
   const std::int64_t wait_ms = retry_wait_ms(error, call.failures(), random_share());
   if (call.has_next() && wait_ms > kLongestWaitWithNextMs) return false;
-  if (call.context().elapsed_ms() + wait_ms > services.config.retry_deadline_ms) return false;
+  if (call.context().elapsed_ms() + wait_ms > call.config().retry_deadline_ms) return false;
   return wait_for(wait_ms, stopped) && call.move_on(error, true);
 }
 
 // False when this failure is the last word.
-bool go_on(const Services& services, GovernedCall& call, const ProviderError& error,
-           const std::function<bool()>& stopped) {
+bool go_on(GovernedCall& call, const ProviderError& error, const std::function<bool()>& stopped) {
   call.heed(error);
   if (error.error_class == ErrorClass::client_gone) return false;
-  if (call.context().elapsed_ms() > services.config.retry_deadline_ms) return false;
-  if (try_again(services, call, error, stopped)) return true;
+  if (call.context().elapsed_ms() > call.config().retry_deadline_ms) return false;
+  if (try_again(call, error, stopped)) return true;
   return may_be_handed_on(error) && !(stopped && stopped()) && call.move_on(error, false);
 }
 
@@ -84,7 +83,7 @@ std::int64_t retry_wait_ms(const ProviderError& error, int failures, double rand
   return whole / 2 + static_cast<std::int64_t>(random * static_cast<double>(whole) / 2);
 }
 
-std::variant<ChatAnswer, ProviderError> answer_of(Services& services, GovernedCall& call,
+std::variant<ChatAnswer, ProviderError> answer_of(GovernedCall& call,
                                                   const std::function<bool()>& stopped) {
   while (true) {
     const auto attempt = call.start_provider(stopped);
@@ -94,16 +93,16 @@ std::variant<ChatAnswer, ProviderError> answer_of(Services& services, GovernedCa
       call.heed(attempt->exhausted_ms());
       return result;
     }
-    if (!go_on(services, call, *error, stopped)) return result;
+    if (!go_on(call, *error, stopped)) return result;
   }
 }
 
-std::variant<BegunStream, ProviderError> begin_stream_of(Services& services, GovernedCall& call,
+std::variant<BegunStream, ProviderError> begin_stream_of(GovernedCall& call,
                                                          const std::function<bool()>& stopped) {
   while (true) {
     auto result = begin_once(call, stopped);
     const auto* error = std::get_if<ProviderError>(&result);
-    if (error == nullptr || !go_on(services, call, *error, stopped)) return result;
+    if (error == nullptr || !go_on(call, *error, stopped)) return result;
   }
 }
 

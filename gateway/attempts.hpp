@@ -20,11 +20,11 @@ struct BegunStream {
 // provider, after its own delay or a growing one with jitter, and then handed on; those of one
 // provider's account or key are handed on at once. Nothing new begins after the retry deadline. The
 // last failure is returned, its call still to be resolved. `stopped` ends the waiting.
-std::variant<ChatAnswer, ProviderError> answer_of(Services& services, GovernedCall& call,
+std::variant<ChatAnswer, ProviderError> answer_of(GovernedCall& call,
                                                   const std::function<bool()>& stopped);
 
 // The same for a stream. Once its first event is there, nothing is tried again.
-std::variant<BegunStream, ProviderError> begin_stream_of(Services& services, GovernedCall& call,
+std::variant<BegunStream, ProviderError> begin_stream_of(GovernedCall& call,
                                                          const std::function<bool()>& stopped);
 
 // How long to wait before attempt number `failures` + 1 at a provider: its own word, else 250 ms

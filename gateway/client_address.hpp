@@ -14,6 +14,10 @@ namespace holdfast::gateway {
 struct Network {
   std::array<std::uint8_t, 16> address{};
   int bits = 128;
+
+  bool operator==(const Network& other) const {
+    return address == other.address && bits == other.bits;
+  }
 };
 
 // Reads 192.0.2.1, 10.0.0.0/8, 2001:db8::/32; nullopt for anything else.

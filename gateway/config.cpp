@@ -1,8 +1,10 @@
 #include "gateway/config.hpp"
 
+#include "gateway/config_file.hpp"
 #include "gateway/providers/registry.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 
@@ -10,6 +12,7 @@ namespace holdfast::gateway {
 namespace {
 
 constexpr int kRefused = 2;
+constexpr const char* kConfigFlag = "--config";
 constexpr int kHoldMarginMs = 60000;
 
 // What is wrong with a value, as the end of a sentence; nothing when it was taken.
@@ -143,6 +146,14 @@ std::vector<Setting> call_settings() {
   };
 }
 
+// --max-retries is HOLDFAST_MAX_RETRIES, where no older name is known.
+std::string variable_of(const std::string& flag) {
+  std::string name = "HOLDFAST_";
+  for (const char c : flag.substr(2))
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> table = [] {
     std::vector<Setting> all = {
@@ -169,6 +180,8 @@ const std::vector<Setting>& settings() {
     };
     const auto more = call_settings();
     all.insert(all.end(), more.begin(), more.end());
+    for (Setting& setting : all)
+      if (setting.variable.empty()) setting.variable = variable_of(setting.flag);
     return all;
   }();
   return table;
@@ -180,12 +193,14 @@ std::string help_text() {
   std::string text =
       "holdfast-gateway " HOLDFAST_VERSION ": governs AI calls through a PostgreSQL database.\n\n"
       "Usage: holdfast-gateway --database CONNINFO [flags]\n\n"
-      "A flag comes before its environment variable, that before the default.\n\n";
+      "A flag comes before its environment variable, that before the file of settings, that before "
+      "the default.\nSIGHUP reads the file again.\n\n"
+      "  --config FILE\n      lines of NAME=value, with the names of the environment variables\n"
+      "      default: none; environment: HOLDFAST_CONFIG\n";
   for (const Setting& setting : settings()) {
     text += "  " + setting.flag + " VALUE\n      " + setting.help +
-            "\n      default: " + setting.default_text;
-    if (!setting.variable.empty()) text += "; environment: " + setting.variable;
-    text += "\n";
+            "\n      default: " + setting.default_text + "; environment: " + setting.variable +
+            "\n";
   }
   text += "  --help\n      this text\n  --version\n      the version\n\n"
           "A provider is active when its key is in the environment; without any, the sandbox is:\n";
@@ -214,7 +229,6 @@ const Setting* find_setting(const std::string& flag) {
 // Values come from people and may hold secrets (a conninfo does), so no refusal shows one.
 std::optional<ConfigExit> apply_environment(Config& config, const Environment& environment) {
   for (const Setting& setting : settings()) {
-    if (setting.variable.empty()) continue;
     const auto value = environment(setting.variable);
     if (!value) continue;
     if (const auto complaint = setting.apply(config, *value)) {
@@ -232,7 +246,7 @@ std::optional<ConfigExit> apply_arguments(Config& config, bool& ttl_given,
     if (flag == "--help") return ConfigExit{0, help_text()};
     if (flag == "--version") return ConfigExit{0, "holdfast-gateway " HOLDFAST_VERSION "\n"};
     const Setting* setting = find_setting(flag);
-    if (!setting) {
+    if (!setting && flag != kConfigFlag) {
       // What is no flag may be a connection string with a password in it.
       return refuse(flag.rfind("--", 0) == 0 ? "unknown flag " + flag : "an argument is no flag");
     }
@@ -241,6 +255,7 @@ std::optional<ConfigExit> apply_arguments(Config& config, bool& ttl_given,
     }
     const std::string value =
         equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+    if (!setting) continue; // the file: it was read before
     if (const auto complaint = setting->apply(config, value))
       return refuse(flag + " " + *complaint);
     ttl_given = ttl_given || flag == "--hold-ttl-ms";
@@ -303,10 +318,53 @@ std::optional<ConfigExit> check_together(const Config& config) {
   return std::nullopt;
 }
 
+std::optional<std::string> config_path(const std::vector<std::string>& arguments,
+                                       const Environment& environment) {
+  const std::string with_value = std::string(kConfigFlag) + "=";
+  std::optional<std::string> path = environment("HOLDFAST_CONFIG");
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].rfind(with_value, 0) == 0) path = arguments[i].substr(with_value.size());
+    if (arguments[i] == kConfigFlag && i + 1 < arguments.size()) path = arguments[i + 1];
+  }
+  return path;
+}
+
+bool is_variable(const std::string& name) {
+  const auto& table = settings();
+  const auto& providers = provider::all_providers();
+  return std::any_of(table.begin(), table.end(),
+                     [&](const Setting& setting) { return setting.variable == name; }) ||
+         std::any_of(providers.begin(), providers.end(), [&](const auto& info) {
+           return !name.empty() && (info.key_variable == name || info.base_url_variable == name);
+         });
+}
+
+// What the process's environment says, else the file.
+std::variant<Environment, ConfigExit> with_file(const std::string& path,
+                                                const Environment& environment) {
+  auto read = read_config_file(path);
+  if (const auto* fault = std::get_if<ConfigFileFault>(&read)) return refuse(fault->what);
+  auto& values = std::get<ConfigValues>(read);
+  for (const auto& [name, value] : values)
+    if (!is_variable(name)) return refuse(path + " sets " + name + ", which is no setting");
+  return Environment([environment, values](const std::string& name) {
+    auto value = environment(name);
+    const auto found = values.find(name);
+    if (!value && found != values.end() && !found->second.empty()) value = found->second;
+    return value;
+  });
+}
+
 } // namespace
 
 std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arguments,
-                                             const Environment& environment) {
+                                             const Environment& process) {
+  Environment environment = process;
+  if (const auto path = config_path(arguments, process)) {
+    auto both = with_file(*path, process);
+    if (const auto* exit = std::get_if<ConfigExit>(&both)) return *exit;
+    environment = std::get<Environment>(std::move(both));
+  }
   Config config;
   bool ttl_given = false;
   if (const auto exit = apply_environment(config, environment)) return *exit;
@@ -315,6 +373,26 @@ std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arg
   if (const auto exit = read_providers(config, environment)) return *exit;
   if (const auto exit = check_together(config)) return *exit;
   return config;
+}
+
+std::vector<std::string> keep_start_settings(const Config& running, Config& next) {
+  std::vector<std::string> changed;
+  const auto keep = [&](const char* flag, const auto& old_value, auto& new_value) {
+    if (!(new_value == old_value)) changed.emplace_back(flag);
+    new_value = old_value;
+  };
+  keep("--listen", running.listen_host, next.listen_host);
+  keep("--listen", running.listen_port, next.listen_port);
+  keep("--database", running.database, next.database);
+  keep("--database-pool", running.database_pool_size, next.database_pool_size);
+  keep("--threads", running.threads, next.threads);
+  keep("--max-body-bytes", running.max_body_bytes, next.max_body_bytes);
+  keep("--trusted-proxies", running.trusted_proxies, next.trusted_proxies);
+  keep("--hold-ttl-ms", running.hold_ttl_ms, next.hold_ttl_ms);
+  keep("--run-steps", running.run_steps, next.run_steps);
+  keep("--run-lease-ms", running.run_lease_ms, next.run_lease_ms);
+  changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
+  return changed;
 }
 
 std::optional<std::string> process_environment(const std::string& name) {

@@ -1,4 +1,4 @@
-// The gateway's settings: flags first, then the environment, then defaults.
+// The gateway's settings: flags first, then the environment, then a file, then defaults.
 #pragma once
 
 #include "gateway/call.hpp"
@@ -51,10 +51,13 @@ struct ConfigExit {
 // The value of an environment variable, nothing when it is not set.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
-// Reads the arguments (without the program's name) and the environment. A refusal names the flag or
-// the variable, and never shows a secret.
+// Reads the arguments (without the program's name), the environment, and the file that one of them
+// names. A refusal names the flag or the variable, and never shows a secret.
 std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arguments,
-                                             const Environment& environment);
+                                             const Environment& process);
+
+// Puts back into `next` what only a restart changes; returns the flags of those that differ.
+std::vector<std::string> keep_start_settings(const Config& running, Config& next);
 
 // The process's own environment; a variable that is set but empty counts as not set.
 std::optional<std::string> process_environment(const std::string& name);

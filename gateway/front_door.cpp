@@ -24,7 +24,7 @@ void replay(const StoredAnswer& stored, bool stream, FrontDoor& door, httplib::R
 void answer_whole(Services& services, RequestContext& context, GovernedCall& call, FrontDoor& door,
                   httplib::Response& response) {
   // The client may leave; the provider charges all the same, so its answer is waited for.
-  const auto result = answer_of(services, call, [&services] { return services.cut.load(); });
+  const auto result = answer_of(call, [&services] { return services.cut.load(); });
   if (const auto* error = std::get_if<ProviderError>(&result)) {
     throw failed_attempt(context, call, door.shape(), *error);
   }
@@ -32,7 +32,7 @@ void answer_whole(Services& services, RequestContext& context, GovernedCall& cal
   call.note_began();
   call.counter().add(answer);
   call.note_answering_model(answer.model);
-  if (services.config.refuse_drift && has_drifted(call.provider(), call.model(), answer.model)) {
+  if (call.config().refuse_drift && has_drifted(call.provider(), call.model(), answer.model)) {
     HttpError told = drift_error(call.provider(), call.model(), answer.model);
     const auto charged =
         call.settle(told.status, error_body(told, door.shape(), context.request_id));

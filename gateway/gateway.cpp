@@ -51,6 +51,24 @@ void announce(const Config& config, int port) {
   std::fflush(stdout);
 }
 
+// Takes the settings that were read again, whole or not at all.
+void reload(LiveConfig& live, const ConfigReader& reread) {
+  auto read = reread();
+  if (const auto* exit = std::get_if<ConfigExit>(&read)) {
+    log_event(LogLevel::error, "reload_refused", exit->text);
+    return;
+  }
+  Config& next = std::get<Config>(read);
+  std::string kept;
+  for (const std::string& flag : keep_start_settings(*live.now(), next))
+    kept += (kept.empty() ? "" : ", ") + flag;
+  set_log_level(next.log_level);
+  live.replace(std::move(next));
+  log_event(LogLevel::info, "reloaded",
+            kept.empty() ? "all settings are in force"
+                         : "in force, but for what a restart changes: " + kept);
+}
+
 bool extend(Database& database, const Config& config, const std::string& organization_id,
             const std::string& hold_id) {
   try {
@@ -88,9 +106,10 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
 
 } // namespace
 
-int run_gateway(const Config& config, const StopSignal& stop) {
+int run_gateway(const Config& config, const ConfigReader& reread, const ProcessSignals& signals) {
   set_log_level(config.log_level);
   raise_descriptor_limit();
+  LiveConfig live(config);
   Database database(config.database, config.database_pool_size);
   database.check();
   RunDatabase runs(database.pool());
@@ -103,7 +122,7 @@ int run_gateway(const Config& config, const StopSignal& stop) {
         return extend(database, config, organization_id, hold_id);
       },
       milliseconds(config.hold_ttl_ms));
-  Services services{config, database, transport, settlements, holds};
+  Services services{live, database, transport, settlements, holds};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
       all_routes(services, runs, news));
@@ -111,12 +130,13 @@ int run_gateway(const Config& config, const StopSignal& stop) {
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {
     const bool ended_well = server.serve();
-    stop.wake();
+    signals.wake_to_stop();
     return ended_well;
   });
   announce(config, port);
-  stop.wait();
-  const std::size_t lost = drain(config, services, server, worker, serving);
+  while (signals.wait() == ProcessSignals::Wish::reload)
+    reload(live, reread);
+  const std::size_t lost = drain(*live.now(), services, server, worker, serving);
   if (lost > 0)
     log_event(LogLevel::error, "stopped",
               "settlements that are not in the ledger: " + std::to_string(lost));

@@ -2,13 +2,16 @@
 #pragma once
 
 #include "gateway/config.hpp"
-#include "gateway/shutdown.hpp"
+#include "gateway/process_signals.hpp"
 
 namespace holdfast::gateway {
 
-// Serves until `stop` says so, then finishes or settles what runs within the drain time. Returns
+using ConfigReader = std::function<std::variant<Config, ConfigExit>()>;
+
+// Serves until a signal says stop, then finishes or settles what runs within the drain time. One
+// that asks for a reload puts the settings that `reread` gives in force, or none of them. Returns
 // the exit status: 0, or 1 when a settlement was lost to the ledger or the listening socket failed.
 // Throws std::runtime_error when it cannot start.
-int run_gateway(const Config& config, const StopSignal& stop);
+int run_gateway(const Config& config, const ConfigReader& reread, const ProcessSignals& signals);
 
 } // namespace holdfast::gateway

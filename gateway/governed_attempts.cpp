@@ -85,7 +85,7 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   next.model = chain_[link].model;
   next.prompt_tokens = prompt_token_bound(order_.chat);
   next.completion_tokens = completion_token_bound(order_.chat);
-  next.ttl_ms = services_.config.hold_ttl_ms;
+  next.ttl_ms = config_->hold_ttl_ms;
   next.sizing = order_.controls.sizing.value_or("strict");
   next.fallback_used = fallback_used();
   next.metadata_json = metadata_text();

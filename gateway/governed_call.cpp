@@ -164,11 +164,11 @@ HttpError no_place() {
 std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
 GovernedCall::open(Services& services, RequestContext& context, CallOrder order) {
   check_model_name(order.chat.model);
-  check_prompt_size(order.chat, services.config.max_prompt_bytes);
+  check_prompt_size(order.chat, services.config.now()->max_prompt_bytes);
   context.model = order.chat.model;
   auto place = services.settlements.reserve();
   if (!place) throw no_place();
-  OpenRequest asked = open_request(services.config, order);
+  OpenRequest asked = open_request(*services.config.now(), order);
   if (!context.client_ip.empty()) asked.client_ip = context.client_ip;
   asked.route = context.route;
   OpenedCall opened = services.database.open_call(asked);
@@ -202,8 +202,9 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
 
 GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrder order,
                            OpenedCall opened, SettlementQueue::Place place)
-    : services_(services), context_(context), order_(std::move(order)), opened_(std::move(opened)),
-      counter_(order_.chat), place_(std::move(place)), chain_(chain_of(opened_)) {
+    : services_(services), config_(services.config.now()), context_(context),
+      order_(std::move(order)), opened_(std::move(opened)), counter_(order_.chat),
+      place_(std::move(place)), chain_(chain_of(opened_)) {
   tell_provider();
   services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);
 }
@@ -225,14 +226,14 @@ GovernedCall::~GovernedCall() {
 }
 
 std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()> client_gone) {
-  const ProviderConfig* config = find_provider_config(services_.config, opened_.provider);
+  const ProviderConfig* config = find_provider_config(*config_, opened_.provider);
   if (config == nullptr) {
     release();
     throw HttpError(422, "provider_not_configured",
                     "The provider " + opened_.provider + " has no key in this gateway.");
   }
   attempt_began_ = std::chrono::steady_clock::now();
-  TransportLimits limits = services_.config.limits;
+  TransportLimits limits = config_->limits;
   // The first byte of an answer that is not streamed comes when all of it is made.
   if (!order_.chat.stream) limits.first_byte_timeout_ms = limits.total_timeout_ms;
   std::string wire = provider::wire_model(opened_.provider, opened_.model);

@@ -3,9 +3,9 @@
 
 #include "extension/core/usd.hpp"
 #include "gateway/call.hpp"
-#include "gateway/config.hpp"
 #include "gateway/database.hpp"
 #include "gateway/hold_keeper.hpp"
+#include "gateway/live_config.hpp"
 #include "gateway/request_context.hpp"
 #include "gateway/request_controls.hpp"
 #include "gateway/settlement_queue.hpp"
@@ -23,7 +23,7 @@ namespace holdfast::gateway {
 // What all requests share. `stopping` turns true when a stop begins: what only watches ends. `cut`
 // turns true when the stop has waited long enough: running calls end.
 struct Services {
-  const Config& config;
+  const LiveConfig& config;
   Database& database;
   Transport& transport;
   SettlementQueue& settlements;
@@ -103,6 +103,8 @@ public:
   // Why this provider: {strategy, reason, attempts} as JSON text.
   std::string routing_text() const;
   const RequestContext& context() const { return context_; }
+  // The settings that the call began with.
+  const Config& config() const { return *config_; }
   bool has_idempotency_key() const { return order_.controls.idempotency_key.has_value(); }
 
   // Settles what was counted, with the answer that a repeat is to get. Never throws and never loses
@@ -130,6 +132,7 @@ private:
   std::string metadata_text() const;
 
   Services& services_;
+  std::shared_ptr<const Config> config_;
   RequestContext& context_;
   CallOrder order_;
   OpenedCall opened_;

@@ -112,11 +112,12 @@ private:
 
 void complete_chat(Services& services, RequestContext& context, const httplib::Request& request,
                    const std::string& body, httplib::Response& response) {
+  const auto config = services.config.now();
   CallOrder order;
   order.controls = read_controls(request);
   const nlohmann::json object = parse_request_object(body);
   auto parsed = openai_format::parse_client_request(
-      body, {services.config.default_max_tokens, services.config.max_completion_tokens});
+      body, {config->default_max_tokens, config->max_completion_tokens});
   if (const auto* error = std::get_if<openai_format::RequestError>(&parsed)) {
     throw HttpError(400, error->code.empty() ? "bad_value" : error->code, error->message,
                     error->param);
@@ -127,9 +128,9 @@ void complete_chat(Services& services, RequestContext& context, const httplib::R
   if (const auto user = optional_text(object, "user"); user && !order.controls.user_id) {
     order.controls.user_id = checked_user_id(*user, "user");
   }
-  read_routing_headers(services.config, request, order);
-  split_model(services.config, order);
-  add_fallbacks(services.config, order);
+  read_routing_headers(*config, request, order);
+  split_model(*config, order);
+  add_fallbacks(*config, order);
   auto door = std::make_shared<ChatDoor>(context.request_id, asked.include_usage);
   serve_call(services, context, std::move(order), std::move(door), response);
 }
@@ -140,7 +141,8 @@ void list_models(Services& services, RequestContext& context, const httplib::Req
   context.organization_id = key.organization_id;
   services.database.authenticate_key(key.organization_id, key.hash);
   std::vector<std::string> providers;
-  for (const ProviderConfig& provider : services.config.providers) {
+  const auto config = services.config.now();
+  for (const ProviderConfig& provider : config->providers) {
     providers.push_back(provider.name);
   }
   nlohmann::json models = nlohmann::json::array();

@@ -171,7 +171,7 @@ CallOrder read_order(const Config& config, const httplib::Request& request, cons
 Route::Handler generate_handler(Services& services, bool stream) {
   return [&services, stream](RequestContext& context, const httplib::Request& request,
                              const std::string& body, httplib::Response& response) {
-    CallOrder order = read_order(services.config, request, body, stream);
+    CallOrder order = read_order(*services.config.now(), request, body, stream);
     serve_call(services, context, std::move(order), std::make_shared<GenerateDoor>(), response);
   };
 }

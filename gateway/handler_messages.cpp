@@ -83,11 +83,12 @@ private:
 
 void create_message(Services& services, RequestContext& context, const httplib::Request& request,
                     const std::string& body, httplib::Response& response) {
+  const auto config = services.config.now();
   CallOrder order;
   order.controls = read_controls(request);
   const json object = parse_request_object(body);
   auto parsed = anthropic_format::parse_client_request(
-      object, {services.config.default_max_tokens, services.config.max_completion_tokens});
+      object, {config->default_max_tokens, config->max_completion_tokens});
   if (const auto* error = std::get_if<anthropic_format::RequestError>(&parsed))
     throw HttpError(400, error->code, error->message, error->param);
   order.chat = std::move(std::get<ChatRequest>(parsed));
@@ -95,9 +96,9 @@ void create_message(Services& services, RequestContext& context, const httplib::
   const std::string user = json_read::text(order.chat.extra, "user");
   if (!user.empty() && !order.controls.user_id)
     order.controls.user_id = checked_user_id(user, "metadata.user_id");
-  read_routing_headers(services.config, request, order);
-  split_model(services.config, order);
-  add_fallbacks(services.config, order);
+  read_routing_headers(*config, request, order);
+  split_model(*config, order);
+  add_fallbacks(*config, order);
   auto door = std::make_shared<MessagesDoor>(context.request_id);
   serve_call(services, context, std::move(order), std::move(door), response);
 }

@@ -18,6 +18,7 @@ bool is_active(const Config& config, const std::string& name) {
 // No key is needed and nothing is charged: whether this gateway can work now.
 void health(Services& services, httplib::Response& response) {
   const auto begun = std::chrono::steady_clock::now();
+  const auto config = services.config.now();
   const bool alive = services.database.is_alive();
   const auto latency_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                               std::chrono::steady_clock::now() - begun)
@@ -25,7 +26,7 @@ void health(Services& services, httplib::Response& response) {
   nlohmann::json providers = nlohmann::json::object();
   nlohmann::json active = nlohmann::json::array();
   for (const auto& info : provider::all_providers()) {
-    const bool configured = is_active(services.config, info.name);
+    const bool configured = is_active(*config, info.name);
     providers[info.name] = {{"status", configured ? "configured" : "not_configured"},
                             {"latencyMs", nullptr}};
     if (configured) active.push_back(info.name);
@@ -71,13 +72,14 @@ void list_providers(Services& services, RequestContext& context, const httplib::
   for (const auto& info : provider::all_providers())
     names.push_back(info.name);
   const auto models = services.database.list_models(names);
+  const auto config = services.config.now();
   std::string list;
   for (const auto& info : provider::all_providers()) {
-    list += (list.empty() ? "" : ",") + provider_text(services.config, info, models);
+    list += (list.empty() ? "" : ",") + provider_text(*config, info, models);
   }
   response.set_content(ObjectText()
                            .add("total", names.size())
-                           .add("active", services.config.providers.size())
+                           .add("active", config->providers.size())
                            .add_raw("providers", "[" + list + "]")
                            .text(),
                        "application/json");

@@ -104,16 +104,11 @@ bool may_land(const DatabaseError& error) {
 
 RunWorker::RunWorker(Services& services, RunDatabase& runs, RunNews& news)
     : services_(services), runs_(runs), news_(news), name_("gateway-" + new_uuid()) {
-  for (const ProviderConfig& provider : services.config.providers) {
-    const provider::ProviderInfo* info = provider::find_provider(provider.name);
-    providers_.push_back(provider.name);
-    models_.emplace_back(info != nullptr ? info->default_model : "");
-  }
   threads_.emplace_back([this] { listen(); });
-  if (services.config.run_steps == 0) return;
+  if (services.config.now()->run_steps == 0) return;
   threads_.emplace_back([this] { claim(); });
   threads_.emplace_back([this] { keep(); });
-  for (int i = 0; i < services.config.run_steps; ++i)
+  for (int i = 0; i < services.config.now()->run_steps; ++i)
     threads_.emplace_back([this] { work(); });
 }
 
@@ -157,7 +152,7 @@ void RunWorker::claim() {
     int places = 0;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const auto free = [this] { return services_.config.run_steps - at_work(); };
+      const auto free = [this] { return services_.config.now()->run_steps - at_work(); };
       changed_.wait_for(lock, kPoll, [&] { return stopping_ || (has_work_ && free() > 0); });
       if (stopping_) return;
       has_work_ = false;
@@ -174,8 +169,16 @@ void RunWorker::claim() {
 }
 
 std::vector<ClaimedStep> RunWorker::take_steps(int most) {
+  const auto config = services_.config.now();
+  std::vector<std::string> providers;
+  std::vector<std::string> models; // the standard model of each
+  for (const ProviderConfig& provider : config->providers) {
+    const provider::ProviderInfo* info = provider::find_provider(provider.name);
+    providers.push_back(provider.name);
+    models.emplace_back(info != nullptr ? info->default_model : "");
+  }
   try {
-    return runs_.claim(name_, providers_, models_, most, services_.config.run_lease_ms);
+    return runs_.claim(name_, providers, models, most, config->run_lease_ms);
   } catch (const std::exception& error) {
     log_event(LogLevel::error, "claim_failed", error.what());
     sleep(kPoll);
@@ -185,7 +188,7 @@ std::vector<ClaimedStep> RunWorker::take_steps(int most) {
 
 void RunWorker::listen() {
   RunListener listener(services_.database.pool().conninfo(), services_.database.pool().deadline());
-  const bool works = services_.config.run_steps > 0;
+  const bool works = services_.config.now()->run_steps > 0;
   while (sleep(milliseconds(works || news_.is_watched() ? 0 : kListenSliceMs))) {
     if (!works && !news_.is_watched()) continue;
     try {
@@ -207,7 +210,7 @@ void RunWorker::listen() {
 
 // One thread keeps leases alive and looks after what other workers have left.
 void RunWorker::keep() {
-  const milliseconds beat_every(services_.config.run_lease_ms / kBeatsPerLease);
+  const milliseconds beat_every(services_.config.now()->run_lease_ms / kBeatsPerLease);
   auto next_beat = Clock::now() + beat_every;
   auto next_reap = Clock::now();
   while (true) {
@@ -237,7 +240,7 @@ void RunWorker::beat() {
   try {
     // A call that is nobody's any more goes on: it is billed all the same, and only its answer
     // tells how much.
-    const int lost = runs_.heartbeat(name_, steps, services_.config.run_lease_ms);
+    const int lost = runs_.heartbeat(name_, steps, services_.config.now()->run_lease_ms);
     if (lost > 0)
       log_event(LogLevel::warning, "steps_lost",
                 std::to_string(lost) + " steps are no longer ours");
@@ -286,8 +289,9 @@ void RunWorker::work() {
 void RunWorker::run_step(const ClaimedStep& step) {
   const auto begun = Clock::now();
   const ChatRequest chat = chat_of(step);
-  const ProviderConfig* config = find_provider_config(services_.config, step.provider);
-  if (services_.cut || config == nullptr) return; // not begun: another worker's
+  const auto config = services_.config.now();
+  const ProviderConfig* provider = find_provider_config(*config, step.provider);
+  if (services_.cut || provider == nullptr) return; // not begun: another worker's
   const provider::ProviderInfo* info = provider::find_provider(step.provider);
   if (info != nullptr && info->adapter != nullptr) {
     if (const auto feature = info->adapter->unsupported(chat)) {
@@ -299,10 +303,10 @@ void RunWorker::run_step(const ClaimedStep& step) {
       return;
     }
   }
-  TransportLimits limits = services_.config.limits;
+  TransportLimits limits = config->limits;
   limits.first_byte_timeout_ms = limits.total_timeout_ms;
   UsageCounter counter(chat);
-  const auto call = ProviderCall::start(services_.transport, chat, *config, limits,
+  const auto call = ProviderCall::start(services_.transport, chat, *provider, limits,
                                         [this] { return services_.cut.load(); });
   const auto result = call->answer();
   if (const auto* error = std::get_if<ProviderError>(&result)) {

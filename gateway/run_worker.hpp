@@ -52,8 +52,6 @@ private:
   RunDatabase& runs_;
   RunNews& news_;
   const std::string name_;
-  std::vector<std::string> providers_;
-  std::vector<std::string> models_; // the standard model of each
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

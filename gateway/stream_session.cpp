@@ -40,7 +40,7 @@ public:
       call_->counter().add(*event);
       collector_.add(*event);
       if (event->error) return fail(*event->error, sink);
-      if (services_.config.refuse_drift &&
+      if (call_->config().refuse_drift &&
           has_drifted(call_->provider(), call_->model(), event->model))
         return refuse_drift(event->model, sink);
       const std::string text = door_->stream_event(*event);
@@ -141,9 +141,8 @@ HttpError failed_attempt(const RequestContext& context, GovernedCall& call, Erro
 
 void begin_stream(Services& services, RequestContext& context, std::unique_ptr<GovernedCall> call,
                   std::shared_ptr<FrontDoor> door, httplib::Response& response) {
-  auto begun = begin_stream_of(services, *call, [&services, &context] {
-    return services.cut.load() || context.client_gone();
-  });
+  auto begun = begin_stream_of(
+      *call, [&services, &context] { return services.cut.load() || context.client_gone(); });
   if (const auto* error = std::get_if<ProviderError>(&begun)) {
     HttpError told = failed_attempt(context, *call, door->shape(), *error);
     if (error->error_class == ErrorClass::client_gone && !services.cut) {

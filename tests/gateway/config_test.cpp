@@ -1,5 +1,7 @@
 #include "gateway/config.hpp"
 
+#include <cstdio>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <map>
 
@@ -173,6 +175,65 @@ TEST(ConfigTest, HelpNamesEveryFlagAndVariable) {
     EXPECT_NE(exit.text.find(word), std::string::npos) << word;
   }
   EXPECT_EQ(exit.text.find("hunter2"), std::string::npos);
+}
+
+// A file of settings that ends with the test.
+class SettingsFile {
+public:
+  explicit SettingsFile(const std::string& text) : path_(::testing::TempDir() + "holdfast.conf") {
+    std::ofstream(path_) << text;
+  }
+  ~SettingsFile() { std::remove(path_.c_str()); }
+  SettingsFile(const SettingsFile&) = delete;
+  SettingsFile& operator=(const SettingsFile&) = delete;
+  const std::string& path() const { return path_; }
+
+private:
+  std::string path_;
+};
+
+TEST(ConfigTest, FileSaysWhatTheEnvironmentDoesNot) {
+  const SettingsFile file(
+      "# providers\n\nOPENAI_API_KEY = from-file \nHOLDFAST_DATABASE=dbname=file\n"
+      "HOLDFAST_MAX_RETRIES=7\nHOLDFAST_MAX_RETRIES=5\nHOLDFAST_THREADS=\n");
+  const Config config = accepted({"--config", file.path()}, {{"HOLDFAST_DATABASE", "dbname=env"}});
+  EXPECT_EQ(config.database, "dbname=env");
+  EXPECT_EQ(config.max_retries, 5);
+  EXPECT_EQ(config.threads, 128);
+  ASSERT_EQ(config.providers.size(), 1U);
+  EXPECT_EQ(config.providers[0].api_key, "from-file");
+  EXPECT_EQ(accepted({"--config=" + file.path(), "--max-retries", "1"}).max_retries, 1);
+  EXPECT_EQ(accepted({"--database=x"}, {{"HOLDFAST_CONFIG", file.path()}}).max_retries, 5);
+}
+
+TEST(ConfigTest, FileIsRefusedByNameAndLineWithoutItsSecrets) {
+  const SettingsFile unknown("OPENAI_API_KEY=secret\nOPENAI_KEY=secret\n");
+  const std::string told = refused({"--database=x", "--config", unknown.path()});
+  EXPECT_NE(told.find("OPENAI_KEY, which is no setting"), std::string::npos) << told;
+  EXPECT_EQ(told.find("secret"), std::string::npos) << told;
+  const SettingsFile broken("# one\nsecret without a name\n");
+  const std::string line = refused({"--database=x", "--config", broken.path()});
+  EXPECT_NE(line.find("line 2"), std::string::npos) << line;
+  EXPECT_EQ(line.find("secret"), std::string::npos) << line;
+  const SettingsFile bad("HOLDFAST_MAX_RETRIES=many\n");
+  EXPECT_NE(refused({"--database=x", "--config", bad.path()}).find("HOLDFAST_MAX_RETRIES"),
+            std::string::npos);
+  EXPECT_NE(refused({"--database=x", "--config=/no/such/file"}).find("/no/such/file"),
+            std::string::npos);
+  EXPECT_NE(refused({"--database=x", "--config"}).find("--config needs a value"),
+            std::string::npos);
+}
+
+TEST(ConfigTest, WhatOnlyARestartChangesStaysAndIsNamed) {
+  const Config running = accepted({"--database=x", "--listen=127.0.0.1:1"});
+  Config next = accepted(
+      {"--database=y", "--listen=127.0.0.2:2", "--max-retries=9", "--trusted-proxies=10.0.0.0/8"});
+  const std::vector<std::string> named = keep_start_settings(running, next);
+  EXPECT_EQ(named, (std::vector<std::string>{"--listen", "--database", "--trusted-proxies"}));
+  EXPECT_EQ(next.database, "x");
+  EXPECT_EQ(next.listen_port, 1);
+  EXPECT_EQ(next.max_retries, 9);
+  EXPECT_TRUE(next.trusted_proxies.empty());
 }
 
 } // namespace

@@ -56,6 +56,16 @@ export class Gateway {
     this.#process.kill(name);
   }
 
+  // The first line of the log with this event that comes, or came, after `offset` characters of it.
+  async logged(event, offset = 0) {
+    for (;;) {
+      const whole = this.log.slice(offset, this.log.lastIndexOf('\n') + 1);
+      const line = whole.split('\n').find((text) => text.includes(`"event":"${event}"`));
+      if (line) return JSON.parse(line);
+      await once(this.#process.stderr, 'data');
+    }
+  }
+
   // How it ended: {code, signal}.
   get ended() {
     return this.#ended;

@@ -1,4 +1,4 @@
-#include "gateway/shutdown.hpp"
+#include "gateway/process_signals.hpp"
 
 #include <array>
 #include <cerrno>
@@ -11,11 +11,12 @@
 
 namespace holdfast::gateway {
 
-StopSignal::StopSignal() {
+ProcessSignals::ProcessSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signals_ = signalfd(-1, &set, SFD_CLOEXEC);
   wakeups_ = eventfd(0, EFD_CLOEXEC);
@@ -24,18 +25,22 @@ StopSignal::StopSignal() {
   }
 }
 
-StopSignal::~StopSignal() {
+ProcessSignals::~ProcessSignals() {
   close(signals_);
   close(wakeups_);
 }
 
-void StopSignal::wait() const {
+ProcessSignals::Wish ProcessSignals::wait() const {
   std::array<pollfd, 2> entries{{{signals_, POLLIN, 0}, {wakeups_, POLLIN, 0}}};
   while (poll(entries.data(), entries.size(), -1) < 0 && errno == EINTR) {
   }
+  if ((entries[1].revents & POLLIN) != 0) return Wish::stop;
+  signalfd_siginfo signal{};
+  const bool known = read(signals_, &signal, sizeof signal) == sizeof signal;
+  return known && signal.ssi_signo == SIGHUP ? Wish::reload : Wish::stop;
 }
 
-void StopSignal::wake() const {
+void ProcessSignals::wake_to_stop() const {
   eventfd_write(wakeups_, 1);
 }
 
