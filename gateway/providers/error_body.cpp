@@ -143,14 +143,16 @@ ProviderError make_error(int status, const ErrorBody& body) {
   ProviderError error;
   error.error_class = classify_error(status, body);
   error.status = status;
-  error.message = clean_message(body.message);
+  error.message = body.message.empty() ? "The provider sent an error without a message."
+                                       : clean_message(body.message);
   error.code = clean_message(body.code.empty() ? body.type : body.code);
   return error;
 }
 
 ProviderError error_of_answer(const HttpAnswer& answer, const std::optional<ErrorBody>& said) {
-  ProviderError error = make_error(answer.status, said.value_or(ErrorBody{}));
-  if (error.message.empty()) error.message = unreadable_body_message(answer);
+  const ErrorBody body = said.value_or(ErrorBody{});
+  ProviderError error = make_error(answer.status, body);
+  if (body.message.empty()) error.message = unreadable_body_message(answer);
   if (error.error_class != ErrorClass::quota_exhausted)
     error.retry_after_ms = retry_after_ms(answer);
   return error;

@@ -33,10 +33,20 @@ bool looks_like_key(std::string_view word) {
   });
 }
 
-// At most `max_bytes`, never in the middle of a UTF-8 character.
-std::string_view cut_utf8(std::string_view text, std::size_t max_bytes) {
-  if (text.size() <= max_bytes) return text;
+bool is_word_char(char c) {
+  return is_key_char(c) || c == '.' || c == '/' || c == '+' || c == '=' || (c & 0x80) != 0;
+}
+
+// At most `max_bytes` of the beginning. A word at the cut goes as a whole, for half a key is not
+// known as one; one that is too long for a key is cut between two UTF-8 characters.
+std::string_view beginning_of(std::string_view text, std::size_t max_bytes) {
+  constexpr std::size_t kLongestKeyBytes = 256;
+  if (text.size() <= max_bytes || !is_word_char(text[max_bytes])) return text.substr(0, max_bytes);
   std::size_t end = max_bytes;
+  while (end > 0 && max_bytes - end < kLongestKeyBytes && is_word_char(text[end - 1]))
+    --end;
+  if (max_bytes - end < kLongestKeyBytes) return text.substr(0, end);
+  end = max_bytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
     --end;
   return text.substr(0, end);
@@ -91,14 +101,15 @@ std::string cut_secret(std::string text, const std::string& secret) {
 }
 
 std::string clean_message(std::string_view text) {
-  return std::string(cut_utf8(cut_keys(cut_utf8(text, 2 * kMaxMessageBytes)), kMaxMessageBytes));
+  const std::string cleaned = cut_keys(beginning_of(text, 2 * kMaxMessageBytes));
+  return std::string(beginning_of(cleaned, kMaxMessageBytes));
 }
 
 std::string unreadable_body_message(const HttpAnswer& answer) {
   std::string message =
       "The provider answered with status " + std::to_string(answer.status) + " and ";
   if (answer.body.empty()) return message + "no body.";
-  std::string excerpt = cut_keys(std::string_view(answer.body).substr(0, kMaxExcerptBytes));
+  std::string excerpt = cut_keys(beginning_of(answer.body, kMaxExcerptBytes));
   for (char& c : excerpt)
     if (c < 0x20 || c > 0x7E) c = ' ';
   return message + "a body that is not its JSON: " + excerpt;

@@ -34,12 +34,15 @@ void SseStreamParser::read(const SseEvent& received) {
 }
 
 void SseStreamParser::emit(StreamEvent event) {
-  if (!ended_) events_.push_back(std::move(event));
+  if (ended_) return;
+  has_begun_ = has_begun_ || !event.deltas.empty();
+  events_.push_back(std::move(event));
 }
 
 void SseStreamParser::done() {
   if (ended_) return;
   flush();
+  if (!has_begun_) return fail(broken_answer("The provider ended the stream without an answer."));
   StreamEvent last;
   last.done = true;
   emit(std::move(last));

@@ -34,6 +34,7 @@ private:
 
   SseReader reader_;
   std::vector<StreamEvent> events_;
+  bool has_begun_ = false;
   bool ended_ = false;
 };
 

@@ -160,12 +160,14 @@ TEST(OpenAiStream, AnErrorInTheStreamIsTheLastEvent) {
 }
 
 TEST(OpenAiStream, NothingComesAfterDone) {
-  EXPECT_EQ(describe(parse_in_pieces(std::string("data: [DONE]\n\n") + kChunk + "data: x\n\n", {})),
-            (Lines{"done"}));
+  EXPECT_EQ(describe(parse_in_pieces(
+                std::string(kChunk) + "data: [DONE]\n\n" + kChunk + "data: x\n\n", {})),
+            (Lines{R"([0] content="a")", "done"}));
 }
 
 TEST(OpenAiStream, DoneWithoutItsBlankLineIsDone) {
-  EXPECT_EQ(describe(parse_in_pieces("data: [DONE]", {})), (Lines{"done"}));
+  EXPECT_EQ(describe(parse_in_pieces(std::string(kChunk) + "data: [DONE]", {})),
+            (Lines{R"([0] content="a")", "done"}));
 }
 
 TEST(OpenAiStream, GarbageIsAnError) {

@@ -62,6 +62,16 @@ TEST(ProviderErrors, MessagesAreBoundedAndStayUtf8) {
   EXPECT_EQ(message, euros.substr(0, 999));
 }
 
+TEST(ProviderErrors, ACutLeavesNoHalfOfAKey) {
+  const std::string secret = "0123456789abcdef0123456789abcdef.x/y+z=";
+  for (std::size_t before = 960; before <= 1000; ++before)
+    EXPECT_EQ(clean_message(std::string(before - 1, '.') + " " + secret + " and more").find("0123"),
+              before + secret.size() <= 1000 ? before : std::string::npos)
+        << before;
+  EXPECT_EQ(unreadable_body_message({500, {}, std::string(190, ' ') + "key:" + secret}),
+            unreadable_body_message({500, {}, std::string(190, ' ') + "key:"}));
+}
+
 TEST(ProviderErrors, ShowsTheBeginningOfAnUnreadableBody) {
   EXPECT_EQ(unreadable_body_message({502, {}, "<html>\n<b>Bad\xFF</b> sk-0123456789"}),
             "The provider answered with status 502 and a body that is not its JSON: "

@@ -235,6 +235,26 @@ TEST_P(EveryProvider, AnOkThatIsNoAnswerMayHaveBeenCharged) {
   }
 }
 
+TEST_P(EveryProvider, AStreamThatSaidNothingIsNoAnswer) {
+  const Adapter& adapter = *find_provider(GetParam())->adapter;
+  for (const char* body :
+       {": hello\n\ndata: [DONE]\n\n", "data: {\"choices\":[]}\n\ndata: [DONE]\n\n",
+        "data: {\"type\":\"message_stop\"}\n\n", ""}) {
+    const auto events = parse_in_pieces(adapter, body, {});
+    ASSERT_EQ(events.size() - 1, events.front().error ? 0U : 1U) << body;
+    ASSERT_TRUE(events.back().error) << body;
+    EXPECT_EQ(events.back().error->code, "invalid_answer");
+    EXPECT_TRUE(events.back().error->maybe_charged);
+  }
+}
+
+TEST_P(EveryProvider, AnErrorWithoutAMessageSaysSo) {
+  const Adapter& adapter = *find_provider(GetParam())->adapter;
+  const auto parsed = adapter.parse_chat({200, {}, R"({"error":{"code":"odd"}})"});
+  ASSERT_TRUE(std::holds_alternative<ProviderError>(parsed));
+  EXPECT_FALSE(std::get<ProviderError>(parsed).message.empty());
+}
+
 TEST_P(EveryProvider, ALineWithoutEndIsRefusedOnce) {
   const auto parser = find_provider(GetParam())->adapter->stream_parser();
   std::vector<StreamEvent> events;
