@@ -12,6 +12,8 @@
 #include "extension/rate_limit.hpp"
 #include "extension/routing.hpp"
 
+#include <algorithm>
+
 using namespace holdfast;
 
 namespace {
@@ -129,6 +131,12 @@ Opened repeated(call_key::Earlier earlier) {
   opened.answer = std::move(earlier.answer);
   opened.first_cost = earlier.cost;
   return opened;
+}
+
+// Vectors of another model are of no use beside those of the first, so no budget downgrades them.
+bool keeps_its_model(const Opening& call) {
+  const auto& asked = call.capabilities;
+  return std::find(asked.begin(), asked.end(), "embeddings") != asked.end();
 }
 
 // A budget's downgrade asks for its model wherever that can be had.
@@ -262,6 +270,7 @@ Opened open(const Opening& call, TimestampTz now) {
   request.subject.community_id = call.community_id;
   request.subject.tool = call.tool;
   opened.advice = budget::advice_for(request.subject, now);
+  if (keeps_its_model(call)) opened.advice.downgrade_model.reset();
   routing::Route route =
       routing::find_route(wish_of(call, key, opened.advice.downgrade_model), now);
   opened.provider = route.chain.front().candidate.provider;

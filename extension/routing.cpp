@@ -15,6 +15,8 @@ namespace holdfast::routing {
 
 namespace {
 
+constexpr const char* kUnable = "lacks a capability";
+
 struct Pause {
   Candidate candidate; // without a model: the whole provider
   TimestampTz until = 0;
@@ -114,7 +116,7 @@ void collect(const Wish& wish, TimestampTz now, Route& route) {
     }
     link.bound = cost_bound(*link.price, wish.prompt_tokens, wish.completion_tokens);
     if (!learn_facts(wish, link)) {
-      route.skipped.emplace_back(candidate, "lacks a capability");
+      route.skipped.emplace_back(candidate, kUnable);
     } else if (const Pause* pause = find_pause(candidate, now)) {
       route.skipped.emplace_back(candidate, "paused: " + pause->reason);
     } else if (auto refused = refusal_of(wish, link)) {
@@ -188,7 +190,8 @@ const std::string& asked_model(const Wish& wish) {
   if (route.why_not) throw Error(*route.why_not);
   const auto is_paused = [](const auto& skipped) { return skipped.second.rfind("paused", 0) == 0; };
   if (std::any_of(route.skipped.begin(), route.skipped.end(), is_paused)) refuse_paused(wish, now);
-  if (!wish.capabilities.empty()) {
+  const auto is_unable = [](const auto& skipped) { return skipped.second == kUnable; };
+  if (std::any_of(route.skipped.begin(), route.skipped.end(), is_unable)) {
     std::string names;
     for (const std::string& name : wish.capabilities)
       names += (names.empty() ? "" : ", ") + name;

@@ -83,6 +83,19 @@ std::int64_t retry_wait_ms(const ProviderError& error, int failures, double rand
   return whole / 2 + static_cast<std::int64_t>(random * static_cast<double>(whole) / 2);
 }
 
+std::variant<EmbeddingAnswer, ProviderError> embeddings_of(GovernedCall& call,
+                                                           const std::function<bool()>& stopped) {
+  while (true) {
+    EmbeddingAttempt attempt = call.embed(stopped);
+    const auto* error = std::get_if<ProviderError>(&attempt.result);
+    if (error == nullptr) {
+      call.heed(attempt.exhausted_ms);
+      return std::move(attempt.result);
+    }
+    if (!go_on(call, *error, stopped)) return std::move(attempt.result);
+  }
+}
+
 std::variant<ChatAnswer, ProviderError> answer_of(GovernedCall& call,
                                                   const std::function<bool()>& stopped) {
   while (true) {

@@ -23,6 +23,10 @@ struct BegunStream {
 std::variant<ChatAnswer, ProviderError> answer_of(GovernedCall& call,
                                                   const std::function<bool()>& stopped);
 
+// The same for embeddings.
+std::variant<EmbeddingAnswer, ProviderError> embeddings_of(GovernedCall& call,
+                                                           const std::function<bool()>& stopped);
+
 // The same for a stream. Once its first event is there, nothing is tried again.
 std::variant<BegunStream, ProviderError> begin_stream_of(GovernedCall& call,
                                                          const std::function<bool()>& stopped);

@@ -1,6 +1,6 @@
 #include "gateway/call.hpp"
 
-#include "gateway/providers/provider_error.hpp"
+#include "gateway/provider_exchange.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/providers/retry_delay.hpp"
 #include "gateway/providers/sandbox.hpp"
@@ -24,14 +24,6 @@ std::int64_t now_seconds() {
   return static_cast<std::int64_t>(std::time(nullptr));
 }
 
-std::string joined_url(const ProviderConfig& config, const provider::ProviderInfo& info,
-                       const std::string& path) {
-  std::string base = config.base_url.empty() ? info.default_base_url : config.base_url;
-  while (!base.empty() && base.back() == '/')
-    base.pop_back();
-  return base + path;
-}
-
 class HttpCall : public ProviderCall {
 public:
   HttpCall(const provider::ProviderInfo& info, Transport& transport, const ChatRequest& request,
@@ -45,7 +37,7 @@ public:
   }
 
   std::variant<ChatAnswer, ProviderError> answer() override {
-    std::variant<provider::HttpAnswer, ProviderError> received = read_whole();
+    std::variant<provider::HttpAnswer, ProviderError> received = read_whole(exchange_);
     if (auto* error = std::get_if<ProviderError>(&received)) return cleaned(*error);
     auto parsed = adapter_.parse_chat(std::get<provider::HttpAnswer>(received));
     if (auto* error = std::get_if<ProviderError>(&parsed)) return cleaned(*error);
@@ -61,7 +53,7 @@ public:
       parser_ = adapter_.stream_parser();
       return std::nullopt;
     }
-    std::variant<provider::HttpAnswer, ProviderError> received = read_whole();
+    std::variant<provider::HttpAnswer, ProviderError> received = read_whole(exchange_);
     if (auto* error = std::get_if<ProviderError>(&received)) return cleaned(*error);
     return cleaned(adapter_.parse_error(std::get<provider::HttpAnswer>(received)));
   }
@@ -86,26 +78,8 @@ private:
   Exchange begin(const provider::ProviderInfo& info, Transport& transport,
                  const ChatRequest& request, const ProviderConfig& config,
                  const TransportLimits& limits, std::function<bool()> client_gone) const {
-    provider::HttpRequest http = adapter_.chat_request(request, config.api_key);
-    return transport.start({std::move(http.method), joined_url(config, info, http.path),
-                            std::move(http.headers), std::move(http.body)},
-                           limits, std::move(client_gone));
-  }
-
-  std::variant<provider::HttpAnswer, ProviderError> read_whole() {
-    if (std::optional<ProviderError> error = exchange_.wait_headers()) return *error;
-    provider::HttpAnswer answer{exchange_.status(), exchange_.headers(), {}};
-    while (true) {
-      auto part = exchange_.read();
-      if (std::holds_alternative<BodyEnd>(part)) return answer;
-      if (auto* error = std::get_if<ProviderError>(&part)) {
-        // A refusal stays one, even when its explanation broke off.
-        const bool refused = answer.status != kStatusOk;
-        if (refused && error->error_class != ErrorClass::client_gone) return answer;
-        return *error;
-      }
-      answer.body += std::get<std::string>(part);
-    }
+    return start_exchange(transport, info, config, adapter_.chat_request(request, config.api_key),
+                          limits, std::move(client_gone));
   }
 
   // Takes the next bytes of the stream and queues the events they complete.
@@ -129,9 +103,7 @@ private:
   }
 
   ProviderError cleaned(ProviderError error) const {
-    error.message = provider::cut_secret(std::move(error.message), api_key_);
-    error.code = provider::cut_secret(std::move(error.code), api_key_);
-    return error;
+    return without_secret(std::move(error), api_key_);
   }
 
   const provider::Adapter& adapter_;
@@ -211,6 +183,9 @@ UsageCounter::UsageCounter(const ChatRequest& request)
     : prompt_estimate_(prompt_token_estimate(request)),
       completion_bound_(completion_token_bound(request)) {}
 
+UsageCounter::UsageCounter(const EmbeddingRequest& request)
+    : prompt_estimate_(prompt_token_estimate(request)) {}
+
 void UsageCounter::add(const StreamEvent& event) {
   for (const ChatDelta& delta : event.deltas) {
     received_bytes_ += size_of(delta.content) + size_of(delta.refusal) + size_of(delta.reasoning);
@@ -227,6 +202,10 @@ void UsageCounter::add(const ChatAnswer& answer) {
     for (const ToolCall& call : choice.tool_calls)
       received_bytes_ += size_of(call.name) + size_of(call.arguments);
   }
+  if (answer.usage) reported_ = answer.usage;
+}
+
+void UsageCounter::add(const EmbeddingAnswer& answer) {
   if (answer.usage) reported_ = answer.usage;
 }
 

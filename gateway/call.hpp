@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/chat.hpp"
+#include "gateway/embedding.hpp"
 #include "gateway/transport.hpp"
 
 #include <cstdint>
@@ -61,9 +62,11 @@ public:
 class UsageCounter {
 public:
   explicit UsageCounter(const ChatRequest& request);
+  explicit UsageCounter(const EmbeddingRequest& request);
 
   void add(const StreamEvent& event);
   void add(const ChatAnswer& answer);
+  void add(const EmbeddingAnswer& answer);
 
   // The provider's last count when one came. Else an estimate, marked so: a token for each four
   // bytes begun, of the prompt and of all text received, or the provider's count of what it had

@@ -9,15 +9,13 @@ namespace holdfast::gateway {
 namespace {
 
 void replay(const StoredAnswer& stored, bool stream, FrontDoor& door, httplib::Response& response) {
-  response.status = stored.status;
-  response.set_header("Idempotent-Replay", "true");
-  response.set_header("X-Holdfast-Cost", "0");
   if (stored.status != 200) {
-    response.set_content(stored.body, "application/json");
+    replay_whole(stored, stored.body, response);
   } else if (stream) {
+    replay_whole(stored, "", response);
     response.set_content(door.stream_replay(stored.body, stored.cost_usd), "text/event-stream");
   } else {
-    response.set_content(door.sent_body(stored.body, stored.cost_usd), "application/json");
+    replay_whole(stored, door.sent_body(stored.body, stored.cost_usd), response);
   }
 }
 
@@ -59,13 +57,25 @@ void add_cost_headers(const SettledCall& settled, HeaderList& headers) {
   if (settled.remaining_usd) headers.emplace_back("X-Holdfast-Remaining", *settled.remaining_usd);
 }
 
-void serve_call(Services& services, RequestContext& context, CallOrder order,
-                std::shared_ptr<FrontDoor> door, httplib::Response& response) {
+void replay_whole(const StoredAnswer& stored, const std::string& body,
+                  httplib::Response& response) {
+  response.status = stored.status;
+  response.set_header("Idempotent-Replay", "true");
+  response.set_header("X-Holdfast-Cost", "0");
+  response.set_content(body, "application/json");
+}
+
+void note_request(RequestContext& context, CallOrder& order) {
   context.organization_id = order.controls.key.organization_id;
-  const bool stream = order.chat.stream;
   order.metadata["requestId"] = context.request_id;
   order.metadata["route"] = context.route;
-  order.metadata["stream"] = stream;
+  order.metadata["stream"] = order.chat.stream;
+}
+
+void serve_call(Services& services, RequestContext& context, CallOrder order,
+                std::shared_ptr<FrontDoor> door, httplib::Response& response) {
+  const bool stream = order.chat.stream;
+  note_request(context, order);
   auto opened = GovernedCall::open(services, context, std::move(order));
   if (const auto* stored = std::get_if<StoredAnswer>(&opened)) {
     replay(*stored, stream, *door, response);

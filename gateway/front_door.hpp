@@ -62,6 +62,12 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 // X-Holdfast-Cost, and X-Holdfast-Remaining where a budget applies.
 void add_cost_headers(const SettledCall& settled, HeaderList& headers);
 
+// Answers with what was stored, in the form of `body`.
+void replay_whole(const StoredAnswer& stored, const std::string& body, httplib::Response& response);
+
+// Whose request it is, for the log; and which, for the ledger's metadata.
+void note_request(RequestContext& context, CallOrder& order);
+
 // Makes the call and answers it, streaming when the order says so. Throws HttpError, DatabaseError
 // and DatabaseUnavailable before anything was sent.
 void serve_call(Services& services, RequestContext& context, CallOrder order,

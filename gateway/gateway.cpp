@@ -3,6 +3,7 @@
 #include "gateway/database.hpp"
 #include "gateway/governed_call.hpp"
 #include "gateway/handler_chat.hpp"
+#include "gateway/handler_embeddings.hpp"
 #include "gateway/handler_generate.hpp"
 #include "gateway/handler_messages.hpp"
 #include "gateway/handler_status.hpp"
@@ -37,8 +38,9 @@ void raise_descriptor_limit() {
 
 std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news) {
   std::vector<Route> routes = chat_routes(services);
-  for (auto&& more : {messages_routes(services), generate_routes(services), status_routes(services),
-                      workflow_routes(services, runs, news)}) {
+  for (auto&& more :
+       {embedding_routes(services), messages_routes(services), generate_routes(services),
+        status_routes(services), workflow_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   return routes;

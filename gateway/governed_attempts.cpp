@@ -83,7 +83,7 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   next.new_hold_id = new_uuid();
   next.provider = chain_[link].provider;
   next.model = chain_[link].model;
-  next.prompt_tokens = prompt_token_bound(order_.chat);
+  next.prompt_tokens = order_.prompt_bound();
   next.completion_tokens = completion_token_bound(order_.chat);
   next.ttl_ms = config_->hold_ttl_ms;
   next.sizing = order_.controls.sizing.value_or("strict");
@@ -121,7 +121,7 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   opened_.model = next.model;
   order_.chat.model = next.model;
   context_.model = next.model;
-  counter_ = UsageCounter(order_.chat);
+  counter_ = order_.counter();
   tell_provider();
   return true;
 }

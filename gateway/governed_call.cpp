@@ -18,8 +18,10 @@ namespace {
 constexpr int kGone = 410;
 constexpr std::size_t kLongestModelName = 256;
 
-void check_prompt_size(const ChatRequest& chat, std::size_t max_prompt_bytes) {
-  const auto bytes = static_cast<std::size_t>(prompt_bytes(chat));
+// Each input of embeddings is a prompt of its own.
+void check_prompt_size(const CallOrder& order, std::size_t max_prompt_bytes) {
+  const std::size_t bytes = order.embedding ? longest_text(*order.embedding)
+                                            : static_cast<std::size_t>(prompt_bytes(order.chat));
   if (bytes <= max_prompt_bytes) return;
   HttpError error(413, "prompt_too_large",
                   "The prompt has " + std::to_string(bytes) + " bytes of text, more than the " +
@@ -39,9 +41,14 @@ void check_model_name(const std::string& model) {
 
 // What the provider cannot do of this request. The sandbox takes everything.
 std::optional<provider::UnsupportedFeature> unsupported_by(const Candidate& candidate,
-                                                           const ChatRequest& chat) {
+                                                           const CallOrder& order) {
   const provider::ProviderInfo* info = provider::find_provider(candidate.provider);
   if (info == nullptr || info->adapter == nullptr) return std::nullopt;
+  if (order.embedding) {
+    if (info->embeddings == nullptr) return provider::UnsupportedFeature{"embeddings", "model"};
+    return info->embeddings->unsupported(*order.embedding);
+  }
+  const ChatRequest& chat = order.chat;
   if (candidate.model == chat.model) return info->adapter->unsupported(chat);
   ChatRequest with_model = chat;
   with_model.model = candidate.model;
@@ -61,7 +68,7 @@ HttpError unsupported_feature(const provider::UnsupportedFeature& feature,
 // Those who may be asked: they can do all that the request asks for.
 std::vector<Candidate> able_candidates(const Config& config, const CallOrder& order) {
   if (order.provider) {
-    if (const auto feature = unsupported_by({*order.provider, order.chat.model}, order.chat))
+    if (const auto feature = unsupported_by({*order.provider, order.chat.model}, order))
       throw unsupported_feature(*feature, "The provider " + *order.provider);
   }
   std::vector<Candidate> asked = order.candidates;
@@ -71,7 +78,7 @@ std::vector<Candidate> able_candidates(const Config& config, const CallOrder& or
   std::vector<Candidate> able;
   std::optional<provider::UnsupportedFeature> missing;
   for (Candidate& candidate : asked) {
-    auto feature = unsupported_by(candidate, order.chat);
+    auto feature = unsupported_by(candidate, order);
     if (!feature) {
       able.push_back(std::move(candidate));
     } else if (!missing) {
@@ -95,7 +102,7 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   request.organization_id = order.controls.key.organization_id;
   request.key_hash = order.controls.key.hash;
   request.model = order.chat.model;
-  request.prompt_tokens = prompt_token_bound(order.chat);
+  request.prompt_tokens = order.prompt_bound();
   request.completion_tokens = completion_token_bound(order.chat);
   request.provider = order.provider;
   for (Candidate& candidate : able_candidates(config, order)) {
@@ -161,10 +168,18 @@ HttpError no_place() {
 
 } // namespace
 
+std::int64_t CallOrder::prompt_bound() const {
+  return embedding ? prompt_token_bound(*embedding) : prompt_token_bound(chat);
+}
+
+UsageCounter CallOrder::counter() const {
+  return embedding ? UsageCounter(*embedding) : UsageCounter(chat);
+}
+
 std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
 GovernedCall::open(Services& services, RequestContext& context, CallOrder order) {
   check_model_name(order.chat.model);
-  check_prompt_size(order.chat, services.config.now()->max_prompt_bytes);
+  check_prompt_size(order, services.config.now()->max_prompt_bytes);
   context.model = order.chat.model;
   auto place = services.settlements.reserve();
   if (!place) throw no_place();
@@ -203,7 +218,7 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
 GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrder order,
                            OpenedCall opened, SettlementQueue::Place place)
     : services_(services), config_(services.config.now()), context_(context),
-      order_(std::move(order)), opened_(std::move(opened)), counter_(order_.chat),
+      order_(std::move(order)), opened_(std::move(opened)), counter_(order_.counter()),
       place_(std::move(place)), chain_(chain_of(opened_)) {
   tell_provider();
   services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);
@@ -225,7 +240,7 @@ GovernedCall::~GovernedCall() {
   }
 }
 
-std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()> client_gone) {
+const ProviderConfig& GovernedCall::begin_attempt() {
   const ProviderConfig* config = find_provider_config(*config_, opened_.provider);
   if (config == nullptr) {
     release();
@@ -233,17 +248,31 @@ std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()>
                     "The provider " + opened_.provider + " has no key in this gateway.");
   }
   attempt_began_ = std::chrono::steady_clock::now();
+  return *config;
+}
+
+std::unique_ptr<ProviderCall> GovernedCall::start_provider(std::function<bool()> client_gone) {
+  const ProviderConfig& config = begin_attempt();
   TransportLimits limits = config_->limits;
   // The first byte of an answer that is not streamed comes when all of it is made.
   if (!order_.chat.stream) limits.first_byte_timeout_ms = limits.total_timeout_ms;
   std::string wire = provider::wire_model(opened_.provider, opened_.model);
   if (wire == order_.chat.model)
-    return ProviderCall::start(services_.transport, order_.chat, *config, limits,
+    return ProviderCall::start(services_.transport, order_.chat, config, limits,
                                std::move(client_gone));
   ChatRequest translated = order_.chat;
   translated.model = std::move(wire);
-  return ProviderCall::start(services_.transport, translated, *config, limits,
+  return ProviderCall::start(services_.transport, translated, config, limits,
                              std::move(client_gone));
+}
+
+EmbeddingAttempt GovernedCall::embed(std::function<bool()> client_gone) {
+  const ProviderConfig& config = begin_attempt();
+  TransportLimits limits = config_->limits;
+  limits.first_byte_timeout_ms = limits.total_timeout_ms;
+  order_.embedding->model = provider::wire_model(opened_.provider, opened_.model);
+  return gateway::embed(services_.transport, *order_.embedding, config, limits,
+                        std::move(client_gone));
 }
 
 void GovernedCall::note_answering_model(const std::string& model) {

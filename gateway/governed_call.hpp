@@ -4,6 +4,7 @@
 #include "extension/core/usd.hpp"
 #include "gateway/call.hpp"
 #include "gateway/database.hpp"
+#include "gateway/embedding_call.hpp"
 #include "gateway/hold_keeper.hpp"
 #include "gateway/live_config.hpp"
 #include "gateway/request_context.hpp"
@@ -38,12 +39,14 @@ struct Candidate {
   std::string model;
 };
 
-// What a front door asks for. `provider`, when set, is asked first, and alone unless `candidates`
+// What a front door asks for. With `embedding` that is asked for, and of the chat only the model
+// counts. `provider`, when set, is asked first, and alone unless `candidates`
 // or `fallbacks` let others stand in. Without candidates every active provider is one, with the
 // chat's model. Without `fallbacks` the gateway's setting counts where no provider is named.
 struct CallOrder {
   Controls controls;
   ChatRequest chat;
+  std::optional<EmbeddingRequest> embedding;
   std::optional<std::string> provider;
   std::vector<Candidate> candidates;
   std::string routing = "cheapest";
@@ -52,6 +55,10 @@ struct CallOrder {
   std::vector<std::string> capabilities;
   std::string fingerprint;
   nlohmann::json metadata = nlohmann::json::object();
+
+  // The most tokens that the prompt can have, and a counter of what is used.
+  std::int64_t prompt_bound() const;
+  UsageCounter counter() const;
 };
 
 // What an earlier call under the same Idempotency-Key was answered. `cost_usd` is what that one
@@ -95,6 +102,9 @@ public:
   // Starts the attempt at the provider whose turn it is.
   std::unique_ptr<ProviderCall> start_provider(std::function<bool()> client_gone);
 
+  // The same for embeddings: makes the attempt and waits for its end.
+  EmbeddingAttempt embed(std::function<bool()> client_gone);
+
   // What was received so far; feed it what the provider sends.
   UsageCounter& counter() { return counter_; }
   const std::string& provider() const { return opened_.provider; }
@@ -123,6 +133,7 @@ public:
   void note_answering_model(const std::string& model);
 
 private:
+  const ProviderConfig& begin_attempt();
   Settlement settlement(int answer_status, const std::string& answer) const;
   void note_provider(Settlement& end) const;
   std::optional<SettledCall> resolve(Resolution resolution);

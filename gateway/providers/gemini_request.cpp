@@ -139,11 +139,14 @@ json write_config(const ChatRequest& request) {
 
 } // namespace
 
-std::string gemini_path(const ChatRequest& request) {
+std::string gemini_model_path(const std::string& model) {
   const std::string prefix = "models/";
-  const bool prefixed = request.model.rfind(prefix, 0) == 0;
-  const std::string model = prefixed ? request.model.substr(prefix.size()) : request.model;
-  return "/models/" + percent_encoded(model) +
+  const bool prefixed = model.rfind(prefix, 0) == 0;
+  return prefix + percent_encoded(prefixed ? model.substr(prefix.size()) : model);
+}
+
+std::string gemini_path(const ChatRequest& request) {
+  return "/" + gemini_model_path(request.model) +
          (request.stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
 }
 

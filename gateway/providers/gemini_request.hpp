@@ -11,6 +11,9 @@ namespace holdfast::provider {
 // The model and the method; a model's name cannot leave its place in the path.
 std::string gemini_path(const ChatRequest& request);
 
+// `models/` and the name, fit for a path.
+std::string gemini_model_path(const std::string& model);
+
 nlohmann::json gemini_body(const ChatRequest& request);
 
 } // namespace holdfast::provider

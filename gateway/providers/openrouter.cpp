@@ -7,13 +7,11 @@
 
 namespace holdfast::provider {
 
-namespace {
-
 using json_read::member;
 using nlohmann::json;
 
 // With a key of the caller's own, the model's provider charges beside OpenRouter.
-std::optional<std::string> whole_cost(const json& usage, std::string_view text) {
+std::optional<std::string> openrouter_cost(const json& usage, std::string_view text) {
   std::optional<std::string> cost = cost_text(text, {"usage", "cost"});
   const json& own_key = member(usage, "is_byok");
   if (!cost || !own_key.is_boolean() || !own_key.get<bool>()) return cost;
@@ -26,11 +24,9 @@ std::optional<std::string> whole_cost(const json& usage, std::string_view text) 
   return (*own_part + *upstream_part).str();
 }
 
-} // namespace
-
 std::optional<Usage> OpenRouter::usage_of(const json& body, std::string_view text) const {
   auto usage = OpenAiCompatible::usage_of(body, text);
-  if (usage) usage->reported_cost_usd = whole_cost(member(body, "usage"), text);
+  if (usage) usage->reported_cost_usd = openrouter_cost(member(body, "usage"), text);
   return usage;
 }
 

@@ -5,6 +5,10 @@
 
 namespace holdfast::provider {
 
+// What an answer says that it cost, in the whole. `usage` is the member of that name, `text` the
+// answer's JSON as it was written.
+std::optional<std::string> openrouter_cost(const nlohmann::json& usage, std::string_view text);
+
 // Differs from OpenAI in this: usage has the cost in USD; an error of the model's own provider is
 // wrapped; a moderated prompt is a 403.
 class OpenRouter : public OpenAiCompatible {

@@ -2,12 +2,15 @@
 
 #include "gateway/providers/anthropic.hpp"
 #include "gateway/providers/cohere.hpp"
+#include "gateway/providers/cohere_embeddings.hpp"
 #include "gateway/providers/custom.hpp"
 #include "gateway/providers/deepinfra.hpp"
 #include "gateway/providers/gemini.hpp"
+#include "gateway/providers/gemini_embeddings.hpp"
 #include "gateway/providers/groq.hpp"
 #include "gateway/providers/mistral.hpp"
 #include "gateway/providers/openai.hpp"
+#include "gateway/providers/openai_embeddings.hpp"
 #include "gateway/providers/openrouter.hpp"
 #include "gateway/providers/perplexity.hpp"
 #include "gateway/providers/together.hpp"
@@ -30,6 +33,56 @@ const OpenRouter openrouter;
 const DeepInfra deepinfra;
 const Custom custom;
 
+OpenAiEmbeddings::Dialect mistral_embeddings_dialect() {
+  OpenAiEmbeddings::Dialect dialect;
+  dialect.features.token_ids = false;
+  dialect.dimensions_member = "output_dimension";
+  dialect.user = false;
+  return dialect;
+}
+
+OpenAiEmbeddings::Dialect together_embeddings_dialect() {
+  OpenAiEmbeddings::Dialect dialect;
+  dialect.features.token_ids = false;
+  dialect.features.dimensions = false;
+  dialect.base64 = false;
+  dialect.user = false;
+  return dialect;
+}
+
+OpenAiEmbeddings::Dialect openrouter_embeddings_dialect() {
+  OpenAiEmbeddings::Dialect dialect;
+  dialect.base64 = false;
+  dialect.input_type = true;
+  dialect.reports_cost = true;
+  return dialect;
+}
+
+OpenAiEmbeddings::Dialect deepinfra_embeddings_dialect() {
+  OpenAiEmbeddings::Dialect dialect;
+  dialect.features.token_ids = false;
+  dialect.features.most_inputs = 1024;
+  dialect.base64 = false;
+  dialect.user = false;
+  return dialect;
+}
+
+// Nothing is known of the server: it is asked for what all of them have.
+OpenAiEmbeddings::Dialect custom_embeddings_dialect() {
+  OpenAiEmbeddings::Dialect dialect;
+  dialect.base64 = false;
+  return dialect;
+}
+
+const OpenAiEmbeddings openai_embeddings(openai, {});
+const GeminiEmbeddings gemini_embeddings(gemini);
+const CohereEmbeddings cohere_embeddings;
+const OpenAiEmbeddings mistral_embeddings(mistral, mistral_embeddings_dialect());
+const OpenAiEmbeddings together_embeddings(together, together_embeddings_dialect());
+const OpenAiEmbeddings openrouter_embeddings(openrouter, openrouter_embeddings_dialect());
+const OpenAiEmbeddings deepinfra_embeddings(deepinfra, deepinfra_embeddings_dialect());
+const OpenAiEmbeddings custom_embeddings(custom, custom_embeddings_dialect());
+
 const std::vector<ProviderInfo> provider_table = {
     {"openai",
      "OpenAI",
@@ -37,8 +90,9 @@ const std::vector<ProviderInfo> provider_table = {
      "OPENAI_BASE_URL",
      "https://api.openai.com/v1",
      "gpt-4o-mini",
-     {"text", "functions", "vision", "streaming"},
-     &openai},
+     {"text", "functions", "vision", "embeddings", "streaming"},
+     &openai,
+     &openai_embeddings},
     {"anthropic",
      "Anthropic",
      "ANTHROPIC_API_KEY",
@@ -53,8 +107,9 @@ const std::vector<ProviderInfo> provider_table = {
      "GEMINI_BASE_URL",
      "https://generativelanguage.googleapis.com/v1beta",
      "gemini-1.5-flash",
-     {"text", "functions", "vision", "ultra-long-context", "streaming"},
-     &gemini},
+     {"text", "functions", "vision", "ultra-long-context", "embeddings", "streaming"},
+     &gemini,
+     &gemini_embeddings},
     {"groq",
      "Groq",
      "GROQ_API_KEY",
@@ -77,16 +132,18 @@ const std::vector<ProviderInfo> provider_table = {
      "MISTRAL_BASE_URL",
      "https://api.mistral.ai/v1",
      "mistral-large",
-     {"text", "functions", "vision", "streaming"},
-     &mistral},
+     {"text", "functions", "vision", "embeddings", "streaming"},
+     &mistral,
+     &mistral_embeddings},
     {"together",
      "Together AI",
      "TOGETHER_API_KEY",
      "TOGETHER_BASE_URL",
      "https://api.together.xyz/v1",
      "llama-3.1-70b",
-     {"text", "functions", "vision", "streaming"},
-     &together},
+     {"text", "functions", "vision", "embeddings", "streaming"},
+     &together,
+     &together_embeddings},
     {"cohere",
      "Cohere",
      "COHERE_API_KEY",
@@ -94,32 +151,36 @@ const std::vector<ProviderInfo> provider_table = {
      "https://api.cohere.com",
      "command-r",
      {"text", "functions", "vision", "citations", "embeddings", "streaming"},
-     &cohere},
+     &cohere,
+     &cohere_embeddings},
     {"openrouter",
      "OpenRouter",
      "OPENROUTER_API_KEY",
      "OPENROUTER_BASE_URL",
      "https://openrouter.ai/api/v1",
      "claude-3.5-sonnet",
-     {"text", "functions", "vision", "multi-model", "streaming"},
-     &openrouter},
+     {"text", "functions", "vision", "multi-model", "embeddings", "streaming"},
+     &openrouter,
+     &openrouter_embeddings},
     {"deepinfra",
      "DeepInfra",
      "DEEPINFRA_API_KEY",
      "DEEPINFRA_BASE_URL",
      "https://api.deepinfra.com/v1/openai",
      "llama-3.1-70b",
-     {"text", "functions", "vision", "streaming"},
-     &deepinfra},
+     {"text", "functions", "vision", "embeddings", "streaming"},
+     &deepinfra,
+     &deepinfra_embeddings},
     {"custom",
      "Custom (OpenAI-compatible)",
      "CUSTOM_API_KEY",
      "CUSTOM_BASE_URL",
      "",
      "",
-     {"text", "functions", "vision", "streaming"},
-     &custom},
-    {"sandbox", "Sandbox", "", "", "", "gpt-4o-mini", {"text", "streaming"}, nullptr},
+     {"text", "functions", "vision", "embeddings", "streaming"},
+     &custom,
+     &custom_embeddings},
+    {"sandbox", "Sandbox", "", "", "", "gpt-4o-mini", {"text", "embeddings", "streaming"}, nullptr},
 };
 
 struct WireModel {

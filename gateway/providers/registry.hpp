@@ -1,6 +1,7 @@
 // The one table of providers.
 #pragma once
 
+#include "gateway/providers/embedding_adapter.hpp"
 #include "gateway/providers/provider.hpp"
 
 #include <string>
@@ -11,6 +12,7 @@ namespace holdfast::provider {
 
 // What the gateway knows of a provider. The variables are names of environment variables. `adapter`
 // lives as long as the program; it is null for the sandbox, which has no HTTP, key or base URL.
+// `embeddings` is null where there are none, and for the sandbox, which makes its own.
 // Without a default base URL the provider is active when the operator sets one, and its key is
 // optional. Without a default model a request must name one.
 struct ProviderInfo {
@@ -22,6 +24,7 @@ struct ProviderInfo {
   std::string default_model;
   std::vector<std::string> capabilities;
   const Adapter* adapter = nullptr;
+  const EmbeddingAdapter* embeddings = nullptr;
 };
 
 // All providers, in the order they are listed to users. The sandbox is last.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@ namespace holdfast::provider::sandbox {
 namespace {
 
 constexpr int kMaxPieces = 64;
+constexpr int kDimensions = 1536;
 
 constexpr std::array<std::string_view, 16> kWords = {
     "This", "text", "was", "made", "by",     "the", "sandbox", "provider",
@@ -50,14 +52,19 @@ std::optional<std::string> fitting(const ChatRequest& request) {
   }
 }
 
-// FNV-1a over everything the answer depends on: the same request has the same id.
+// FNV-1a, and a mark of the text's end.
+void mix_into(std::uint64_t& hash, std::string_view text) {
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  hash = (hash ^ 0xFFU) * 1099511628211U;
+}
+
+constexpr std::uint64_t kHashStart = 14695981039346656037U;
+
+// Over everything the answer depends on: the same request has the same id.
 std::string answer_id(const ChatRequest& request) {
-  std::uint64_t hash = 14695981039346656037U;
-  const auto mix = [&](std::string_view text) {
-    for (const char c : text)
-      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-    hash = (hash ^ 0xFFU) * 1099511628211U;
-  };
+  std::uint64_t hash = kHashStart;
+  const auto mix = [&](std::string_view text) { mix_into(hash, text); };
   mix(request.model);
   mix(std::to_string(request.max_tokens) + "x" + std::to_string(request.choices));
   for (const Message& message : request.messages) {
@@ -89,6 +96,25 @@ StreamEvent piece(const std::string& id, const ChatRequest& request, ChatDelta d
   StreamEvent event = event_of(id, request);
   event.deltas.push_back(std::move(delta));
   return event;
+}
+
+// Numbers from splitmix64, made a vector of length 1.
+std::vector<float> vector_of(std::uint64_t seed, int dimensions) {
+  std::vector<float> vector;
+  double squares = 0;
+  for (int i = 0; i < dimensions; ++i) {
+    seed += 0x9E3779B97F4A7C15U;
+    std::uint64_t mixed = (seed ^ seed >> 30U) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ mixed >> 27U) * 0x94D049BB133111EBU;
+    mixed ^= mixed >> 31U;
+    const double value = static_cast<double>(mixed >> 11U) / 4503599627370496.0 - 1;
+    squares += value * value;
+    vector.push_back(static_cast<float>(value));
+  }
+  const auto length = static_cast<float>(std::sqrt(squares));
+  for (float& value : vector)
+    value /= length;
+  return vector;
 }
 
 } // namespace
@@ -136,6 +162,25 @@ std::vector<StreamEvent> stream(const ChatRequest& request) {
   done.done = true;
   events.push_back(std::move(done));
   return events;
+}
+
+EmbeddingAnswer embed(const EmbeddingRequest& request) {
+  EmbeddingAnswer made;
+  made.model = request.model;
+  for (std::size_t i = 0; i < request.size(); ++i) {
+    std::uint64_t hash = kHashStart;
+    mix_into(hash, request.model);
+    if (request.texts.empty()) {
+      for (const std::int64_t token : request.tokens[i])
+        mix_into(hash, std::to_string(token));
+    } else {
+      mix_into(hash, request.texts[i]);
+    }
+    made.vectors.push_back(vector_of(hash, request.dimensions.value_or(kDimensions)));
+  }
+  made.usage.emplace();
+  made.usage->prompt_tokens = prompt_token_bound(request);
+  return made;
 }
 
 } // namespace holdfast::provider::sandbox

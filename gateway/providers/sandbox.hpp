@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/chat.hpp"
+#include "gateway/embedding.hpp"
 
 #include <vector>
 
@@ -16,5 +17,9 @@ ChatAnswer answer(const ChatRequest& request);
 // The same answer as a stream of at most 64 pieces a choice, then the finish, the usage, and
 // `done`.
 std::vector<StreamEvent> stream(const ChatRequest& request);
+
+// Vectors of length 1 with as many dimensions as were asked for, 1536 when none were. The same
+// input has the same vector; the cost equals the hold.
+EmbeddingAnswer embed(const EmbeddingRequest& request);
 
 } // namespace holdfast::provider::sandbox

@@ -9,6 +9,7 @@ const kDocument = JSON.parse(readFileSync(new URL('../../docs/openapi.json', imp
 const kBodies = {
   ChatRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
   MessageRequest: { model: 'gpt-4o-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hello!' }] },
+  EmbeddingRequest: { model: 'command-r', input: 'Hello!' },
   GenerateRequest: { prompt: 'Hello!', model: 'gpt-4o-mini', maxTokens: 5 },
 };
 // Workflows that need no provider: one that ends at once, one that waits for an approval.
@@ -21,9 +22,13 @@ Object.assign(kBodies, {
   ApprovalRequest: { stepId: 'a' },
 });
 const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };
+const kEmbeddingUsage = { prompt: 'Hello!'.length + 8, completion: 0 };
 
 let world;
-before(async () => (world = await World.create({ providerKey: null })));
+before(async () => {
+  world = await World.create({ providerKey: null });
+  world.prices['command-r'] = { input: '0.5', output: '1.5' };
+});
 afterEach(() => world.verify());
 after(() => world.close());
 
@@ -74,6 +79,8 @@ for (const [path, methods] of Object.entries(kDocument.paths)) {
       const type = answer.headers.get('content-type').split(';')[0];
       assert.ok(type in content, type);
       if (type === 'application/json') verify(answer.json, content[type].schema, path);
+      if (body?.input && path === '/v1/embeddings')
+        world.expectEntry({ model: 'command-r', provider: 'sandbox', usage: kEmbeddingUsage });
       if (body?.max_tokens || body?.maxTokens) world.expectEntry({ model: 'gpt-4o-mini', provider: 'sandbox', usage: kUsage });
     });
 
