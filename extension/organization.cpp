@@ -12,12 +12,26 @@ namespace {
 
 constexpr std::size_t kKeyHashBytes = 32;
 
+#define HOLDFAST_KEY_COLUMNS                                                                       \
+  "SELECT api_key_id, user_id, role, allowed_models, allowed_providers, requests_per_minute,"      \
+  " tokens_per_minute, revoked_at IS NOT NULL, coalesce(expires_at <= $3, false)"                  \
+  " FROM holdfast.api_keys WHERE organization_id = $1 AND "
+
 constexpr Oid kFindKeyTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
-pg::Statement find_key("SELECT api_key_id, user_id, role, revoked_at IS NOT NULL,"
-                       " coalesce(expires_at <= $3, false), allowed_models, allowed_providers,"
-                       " requests_per_minute, tokens_per_minute"
-                       " FROM holdfast.api_keys WHERE organization_id = $1 AND key_hash = $2",
-                       kFindKeyTypes);
+pg::Statement find_key(HOLDFAST_KEY_COLUMNS "key_hash = $2", kFindKeyTypes);
+
+constexpr Oid kKeyOfTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
+pg::Statement find_key_by_id(HOLDFAST_KEY_COLUMNS "api_key_id = $2", kKeyOfTypes);
+#undef HOLDFAST_KEY_COLUMNS
+
+Key read_key(const pg::Row& row) {
+  Key key{row.uuid(1), row.optional_text(2), row.text(3), {}, {}, {}, {}};
+  if (!row.is_null(4)) key.allowed_models = pg::to_texts(row.datum(4));
+  if (!row.is_null(5)) key.allowed_providers = pg::to_texts(row.datum(5));
+  if (!row.is_null(6)) key.requests_per_minute = row.integer(6);
+  if (!row.is_null(7)) key.tokens_per_minute = row.bigint(7);
+  return key;
+}
 
 Error bad_key(const char* why) {
   return unauthenticated(std::string("The API key ") + why + ".")
@@ -44,15 +58,20 @@ Key authenticate(const Uuid& organization_id, std::string_view key_hash) {
                                          .add(pg::from_bytes(key_hash))
                                          .add(TimestampTzGetDatum(GetCurrentTimestamp())));
   if (rows.empty()) throw bad_key("is unknown");
-  const pg::Row row = rows[0];
-  if (row.boolean(4)) throw bad_key("was revoked");
-  if (row.boolean(5)) throw bad_key("has expired");
-  Key key{row.uuid(1), row.optional_text(2), row.text(3), {}, {}, {}, {}};
-  if (!row.is_null(6)) key.allowed_models = pg::to_texts(row.datum(6));
-  if (!row.is_null(7)) key.allowed_providers = pg::to_texts(row.datum(7));
-  if (!row.is_null(8)) key.requests_per_minute = row.integer(8);
-  if (!row.is_null(9)) key.tokens_per_minute = row.bigint(9);
-  return key;
+  if (rows[0].boolean(8)) throw bad_key("was revoked");
+  if (rows[0].boolean(9)) throw bad_key("has expired");
+  return read_key(rows[0]);
+}
+
+Key key_of(const Uuid& organization_id, const Uuid& api_key_id) {
+  const pg::Rows rows = find_key_by_id.run(pg::Parameters()
+                                               .add(organization_id)
+                                               .add(api_key_id)
+                                               .add(TimestampTzGetDatum(GetCurrentTimestamp())));
+  if (rows.empty())
+    throw forbidden("The API key " + api_key_id.str() + " is gone.")
+        .detail(JsonObject().text("apiKeyId", api_key_id.str()).str());
+  return read_key(rows[0]);
 }
 
 void require_allowed(const Key& key, const std::string& provider, const std::string& model) {

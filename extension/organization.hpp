@@ -32,4 +32,8 @@ void require_allowed(const Key& key, const std::string& provider, const std::str
 // Needs a pg::Spi.
 Key authenticate(const Uuid& organization_id, std::string_view key_hash);
 
+// The key with this id as it is now, also when it was revoked or has expired since. Throws Error
+// PT403 when it is gone. Needs a pg::Spi.
+Key key_of(const Uuid& organization_id, const Uuid& api_key_id);
+
 } // namespace holdfast::organization

@@ -290,7 +290,7 @@ Decision decide(const Request& request, TimestampTz now) {
   decision.window = claims.claims[at].limit.window;
   decision.reset_ms = to_ms(verdict.reset);
   decision.retry_after_ms = to_ms(verdict.retry_after);
-  if (!decision.allowed) record_denial(request, decision, now);
+  if (!decision.allowed && !request.waits) record_denial(request, decision, now);
   return decision;
 }
 

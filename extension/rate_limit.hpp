@@ -28,6 +28,7 @@ struct Request {
   std::optional<std::string> route;
   std::optional<Uuid> workflow_id;
   bool starts_run = false;
+  bool waits = false; // and asks again: a refusal is nobody's answer, and not on record
   std::int32_t tokens = 0;
 };
 

@@ -3,6 +3,7 @@
 
 #include "extension/core/json_object.hpp"
 #include "extension/pg/spi.hpp"
+#include "extension/run_route.hpp"
 
 #include <algorithm>
 
@@ -24,7 +25,7 @@ pg::Statement find_steps(
     "SELECT status, approved, coalesce(variant, ''), coalesce(output, ''),"
     " coalesce(error::text, ''), fence, failures, losses, provider, model, ready_at, lease_until,"
     " waiting_until, worker, cost, prompt_tokens, completion_tokens, latency_ms, cached,"
-    " request_digest, misfit"
+    " request_digest, providers, given_up, fallback_used, misfit"
     " FROM holdfast.workflow_run_steps WHERE organization_id = $1 AND run_id = $2 ORDER BY step_no",
     kIdTypes);
 
@@ -32,14 +33,16 @@ constexpr Oid kStepTypes[] = {UUIDOID,        UUIDOID, INT2OID,    TEXTOID,     
                               TEXTOID,        TEXTOID, TEXTOID,    INT8OID,        INT4OID,
                               INT4OID,        TEXTOID, TEXTOID,    TIMESTAMPTZOID, TIMESTAMPTZOID,
                               TIMESTAMPTZOID, TEXTOID, NUMERICOID, INT8OID,        INT8OID,
-                              INT8OID,        BOOLOID, BYTEAOID,   TIMESTAMPTZOID, TEXTOID};
+                              INT8OID,        BOOLOID, BYTEAOID,   TIMESTAMPTZOID, TEXTARRAYOID,
+                              TEXTARRAYOID,   BOOLOID, TEXTOID};
 pg::Statement store_step(
     "UPDATE holdfast.workflow_run_steps SET status = $4, approved = $5, variant = nullif($6, ''),"
     " output = CASE WHEN $4 = 'completed' THEN $7 END,"
     " error = nullif($8, '')::jsonb, fence = $9, failures = $10::smallint, losses = $11::smallint,"
     " provider = $12, model = $13, ready_at = $14, lease_until = $15, waiting_until = $16,"
     " worker = $17, cost = $18, prompt_tokens = $19, completion_tokens = $20, latency_ms = $21,"
-    " cached = $22, request_digest = $23, misfit = $25,"
+    " cached = $22, request_digest = $23, providers = $25, given_up = $26, fallback_used = $27,"
+    " misfit = $28,"
     " started_at = coalesce(started_at, CASE WHEN $4 IN ('running', 'completed', 'failed') THEN "
     "$24 END),"
     " ended_at = CASE WHEN $4 IN ('completed', 'failed', 'skipped', 'unreached', 'cancelled')"
@@ -125,7 +128,10 @@ void read_step(const pg::Row& row, Run& run) {
   if (!row.is_null(18)) step.latency_ms = row.bigint(18);
   step.cached = row.boolean(19);
   if (!row.is_null(20)) step.digest = pg::to_bytes(row.datum(20));
-  step.misfit = row.optional_text(21);
+  if (!row.is_null(21)) step.providers = pg::to_texts(row.datum(21));
+  step.given_up = pg::to_texts(row.datum(22));
+  step.fallback_used = row.boolean(23);
+  step.misfit = row.optional_text(24);
   run.state.steps.push_back(std::move(state));
   run.steps.push_back(std::move(step));
 }
@@ -163,7 +169,13 @@ void store_one(const Run& run, std::size_t i, TimestampTz now) {
     parameters.add(pg::from_bytes(*step.digest));
   else
     parameters.null();
-  store_step.run(parameters.add(TimestampTzGetDatum(now)).text(step.misfit));
+  parameters.add(TimestampTzGetDatum(now));
+  if (step.providers)
+    parameters.add(pg::from_texts(*step.providers));
+  else
+    parameters.null();
+  parameters.add(pg::from_texts(step.given_up)).add_bool(step.fallback_used).text(step.misfit);
+  store_step.run(parameters);
 }
 
 // What a step's new status means for the rest of its row, and the event that tells it.
@@ -178,10 +190,8 @@ void enter(Run& run, std::size_t i, TimestampTz now) {
   if (state.status == StepStatus::ready) {
     step.ready_at = now;
     if (state.variant.empty()) state.variant = draw_variant(run.definition, rule, run.split_key);
-    step.provider = rule.provider;
-    for (const RunVariant& variant : rule.variants) {
-      if (variant.id == state.variant && variant.provider) step.provider = variant.provider;
-    }
+    step.provider = asked_of(run, i).provider;
+    step.providers = providers_of(run, i);
   } else if (state.status == StepStatus::waiting) {
     step.waiting_until = now + kApprovalUs;
   } else if (!state.error.empty()) {
@@ -321,6 +331,27 @@ void retry(Run& run, std::size_t i, const std::string& error, TimestampTz again)
   run.steps[i].lease_until.reset();
   run.steps[i].ready_at = again;
   tell(run, "step.retried", run.definition.steps[i].id, error);
+}
+
+void hand_on(Run& run, std::size_t i, const std::string& error, TimestampTz now) {
+  StepRow& step = run.steps[i];
+  step.given_up.push_back(*step.provider + '/' + *step.model);
+  step.providers = providers_of(run, i);
+  step.failures = 0;
+  step.changed = true;
+  step.lease_until.reset();
+  step.ready_at = now;
+  run.state.steps[i].status = StepStatus::ready;
+  run.state.steps[i].error = error;
+  tell(run, "step.handed_on", run.definition.steps[i].id, error);
+}
+
+void delay(Run& run, std::size_t i, const std::string& error, TimestampTz until) {
+  if (run.state.steps[i].error != error)
+    tell(run, "step.delayed", run.definition.steps[i].id, error);
+  run.state.steps[i].error = error;
+  run.steps[i].changed = true;
+  run.steps[i].ready_at = until;
 }
 
 } // namespace holdfast::run

@@ -21,6 +21,9 @@ struct StepRow {
   int losses = 0;
   std::optional<std::string> provider; // asked for, or of the attempt
   std::optional<std::string> model;
+  std::optional<std::vector<std::string>> providers; // who may serve it next; nullopt: any
+  std::vector<std::string> given_up;                 // "provider/model" that failed it
+  bool fallback_used = false;                        // by its newest attempt
   std::optional<TimestampTz> ready_at;
   std::optional<TimestampTz> lease_until;
   std::optional<TimestampTz> waiting_until;
@@ -74,9 +77,14 @@ void move_on(Run& run, TimestampTz now);
 void end_run(Run& run, const char* status, const std::string& error, TimestampTz now);
 void store(Run& run, TimestampTz now);
 
-// A step failed for good, or is to be tried again at `again`.
+// A step failed for good, or is to be tried again at `again`, or at another provider than the one
+// that has failed it.
 void fail(Run& run, std::size_t step, const std::string& error);
 void retry(Run& run, std::size_t step, const std::string& error, TimestampTz again);
+void hand_on(Run& run, std::size_t step, const std::string& error, TimestampTz now);
+
+// A ready step has to wait for a provider. Told once for as long as the error is the same.
+void delay(Run& run, std::size_t step, const std::string& error, TimestampTz until);
 
 // Wakes workers for steps that a statement of SQL has made ready.
 void notify(const char* channel, const std::string& payload);

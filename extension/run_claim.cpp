@@ -6,7 +6,9 @@
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
 #include "extension/pg/spi.hpp"
-#include "extension/pricing.hpp"
+#include "extension/provider_health.hpp"
+#include "extension/rate_limit.hpp"
+#include "extension/run_route.hpp"
 
 #include <set>
 
@@ -20,6 +22,11 @@ constexpr std::int64_t kStandardTokens = 1024; // of an answer, where the step n
 // As the gateway bounds a prompt: a token for each byte, and frames round messages.
 constexpr std::int64_t kFrameTokens = 32;
 
+// How long a step waits that no provider can serve now. A breaker or a pause may end before it
+// said.
+constexpr std::int64_t kShortestWaitMs = 100;
+constexpr std::int64_t kLongestWaitMs = 5000;
+
 // What is locked by another session is somebody else's turn; so is what no provider here serves.
 constexpr Oid kDueTypes[] = {TIMESTAMPTZOID, UUIDOID, TEXTARRAYOID, INT4OID};
 pg::Statement find_due("SELECT s.organization_id, s.run_id, s.step_no"
@@ -27,17 +34,20 @@ pg::Statement find_due("SELECT s.organization_id, s.run_id, s.step_no"
                        " JOIN holdfast.workflow_runs r USING (organization_id, run_id)"
                        " WHERE s.status = 'ready' AND s.ready_at <= $1 AND r.ended_at IS NULL"
                        " AND ($2 IS NULL OR s.organization_id = $2)"
-                       " AND (s.provider IS NULL OR s.provider = ANY ($3))"
+                       " AND (s.providers IS NULL OR s.providers && $3)"
                        " ORDER BY s.ready_at LIMIT $4 FOR NO KEY UPDATE OF r SKIP LOCKED",
                        kDueTypes);
 
 constexpr Oid kAttemptTypes[] = {UUIDOID,    UUIDOID, INT2OID, INT8OID, UUIDOID,
-                                 NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-pg::Statement insert_attempt("INSERT INTO holdfast.workflow_run_attempts"
-                             " (organization_id, run_id, step_no, fence, hold_id, amount, worker,"
-                             " provider, model, started_at)"
-                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                             kAttemptTypes);
+                                 NUMERICOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+                                 TEXTOID,    BOOLOID, BOOLOID, INT8OID};
+pg::Statement
+    insert_attempt("INSERT INTO holdfast.workflow_run_attempts"
+                   " (organization_id, run_id, step_no, fence, hold_id, amount, worker,"
+                   " provider, model, started_at, routing, has_next, fallback_used, trial)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb, $12,"
+                   " $13, nullif($14, 0))",
+                   kAttemptTypes);
 
 constexpr Oid kDigestTypes[] = {TEXTOID};
 pg::Statement make_digest("SELECT sha256(convert_to($1, 'UTF8'))", kDigestTypes);
@@ -51,8 +61,7 @@ pg::Statement find_answer("SELECT output, provider, model FROM holdfast.workflow
 
 struct Claim {
   std::string worker;
-  std::vector<std::string> providers;
-  std::vector<std::string> models; // the standard model of each
+  run::Served served;
   std::int32_t most = 0;
   TimestampTz lease_until = 0;
   std::optional<Uuid> organization_id;
@@ -64,10 +73,15 @@ struct Call {
   std::string model;
   std::string prompt;
   std::optional<std::string> system_prompt;
+  std::int64_t prompt_tokens = 0;
   std::int64_t tokens = 0;
   std::optional<std::string> temperature;
   std::optional<std::string> schema; // as JSON
   Usd worst;
+  std::string routing; // JSON
+  bool has_next = false;
+  bool fallback_used = false;
+  std::int64_t trial = 0; // of the provider's circuit breaker
 };
 
 struct Claimed {
@@ -83,8 +97,8 @@ struct Claimed {
 Claim read_claim(const pg::Arguments& arguments, TimestampTz now) {
   Claim claim;
   claim.worker = arguments.text(0, "p_worker");
-  claim.providers = pg::to_texts(arguments.required(1, "p_providers"));
-  if (!arguments.is_null(2)) claim.models = pg::to_texts(arguments.required(2, "p_models"));
+  claim.served.providers = pg::to_texts(arguments.required(1, "p_providers"));
+  if (!arguments.is_null(2)) claim.served.models = pg::to_texts(arguments.required(2, "p_models"));
   claim.most = arguments.integer(3, "p_most");
   if (claim.most < 1 || claim.most > kMostSteps)
     throw bad_value("p_most is " + std::to_string(claim.most) + ", outside 1 to 64.")
@@ -95,32 +109,6 @@ Claim read_claim(const pg::Arguments& arguments, TimestampTz now) {
   if (!claim.organization_id && pg::has_claims() && pg::claim("role") != "service_role")
     claim.organization_id = parse_uuid(pg::claim("organization_id").value_or(""));
   return claim;
-}
-
-// The cheapest that serves the step here, among the models that it leaves open.
-Offer find_offer(const Claim& claim, const std::optional<std::string>& provider,
-                 const std::optional<std::string>& model, std::int64_t prompt, std::int64_t tokens,
-                 std::int32_t day) {
-  const PriceBook& book = pricing::book();
-  std::vector<std::string> providers = claim.providers;
-  if (provider) providers = {*provider};
-  if (model && provider) return {*provider, &book.find(*provider, *model, day)};
-  std::optional<Offer> best;
-  if (model) {
-    best = book.cheapest(providers, *model, day, prompt, tokens);
-  } else {
-    for (std::size_t i = 0; i < claim.providers.size() && i < claim.models.size(); ++i) {
-      if (provider && *provider != claim.providers[i]) continue;
-      const Price* price = book.try_find(claim.providers[i], claim.models[i], day);
-      if (price == nullptr) continue;
-      if (!best || cost_bound(*price, prompt, tokens) < cost_bound(*best->price, prompt, tokens))
-        best = Offer{claim.providers[i], price};
-    }
-  }
-  if (best) return *best;
-  if (model) book.find("", *model, day); // says what is unpriced
-  throw invalid("No provider that is active here serves the step.")
-      .detail(JsonObject().text("model", model.value_or("")).str());
 }
 
 std::optional<std::string> render_member(const run::Run& run, const JsonValue& input,
@@ -142,11 +130,10 @@ std::string with_form(std::string prompt, const JsonSchema& schema,
   return prompt;
 }
 
-// Throws Error where the step cannot be called: its code is what the step fails with.
-Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, TimestampTz now) {
+// The call that the step comes to, but for its provider.
+Call render_call(const run::Run& run, std::size_t i) {
   const RunStep& step = run.definition.steps[i];
-  const std::string& variant = run.state.steps[i].variant;
-  const JsonValue input = input_of(step, variant);
+  const JsonValue input = input_of(step, run.state.steps[i].variant);
   Call call;
   call.prompt = render_member(run, input, "prompt").value_or("");
   call.system_prompt = render_member(run, input, "systemPrompt");
@@ -156,25 +143,31 @@ Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, Timestamp
   }
   const std::size_t bytes = call.prompt.size() + call.system_prompt.value_or("").size();
   if (bytes > kMostRenderedBytes) throw Error("too_long", "Its prompts are longer than 50 KB.");
-  const RunLimits limits = run::limits();
+  call.prompt_tokens = static_cast<std::int64_t>(bytes) + kFrameTokens;
   call.tokens = kStandardTokens;
   if (const JsonValue* most = input.find("maxTokens"); most != nullptr && !most->text.empty())
     call.tokens =
         static_cast<std::int64_t>(Usd::parse(most->text).value().units() / Usd::whole(1).units());
-  call.tokens = std::min<std::int64_t>(call.tokens, limits.tokens);
+  call.tokens = std::min<std::int64_t>(call.tokens, run::limits().tokens);
   if (const JsonValue* degree = input.find("temperature");
       degree != nullptr && !degree->text.empty())
     call.temperature = degree->text;
-  std::optional<std::string> model = step.model;
-  for (const RunVariant& other : step.variants) {
-    if (other.id == variant && other.model) model = other.model;
-  }
-  const auto prompt_tokens = static_cast<std::int64_t>(bytes) + kFrameTokens;
-  const Offer offer =
-      find_offer(claim, run.steps[i].provider, model, prompt_tokens, call.tokens, pg::utc_day(now));
-  call.provider = offer.provider;
-  call.model = model.value_or(offer.price->model);
-  call.worst = cost_bound(*offer.price, prompt_tokens, call.tokens);
+  return call;
+}
+
+// Throws Error where the step cannot be called: for now (PT503), or what it fails with.
+Call plan_call(const Claim& claim, const run::Run& run, std::size_t i, TimestampTz now) {
+  Call call = render_call(run, i);
+  const routing::Route route =
+      run::find_route(run, i, claim.served, call.prompt_tokens, call.tokens, now);
+  const routing::Link& first = route.chain.front();
+  call.provider = first.candidate.provider;
+  call.model = first.candidate.model;
+  call.worst = first.bound;
+  call.routing = route.json();
+  call.has_next = route.chain.size() > 1;
+  const std::optional<std::string> asked = run::asked_of(run, i).provider;
+  call.fallback_used = !run.steps[i].given_up.empty() || (asked && *asked != call.provider);
   return call;
 }
 
@@ -218,6 +211,7 @@ Claimed begin_attempt(const Claim& claim, run::Run& run, std::size_t i, Call cal
   step.fence += 1;
   step.provider = call.provider;
   step.model = call.model;
+  step.fallback_used = call.fallback_used;
   step.worker = claim.worker;
   step.lease_until = claim.lease_until;
   step.changed = true;
@@ -234,7 +228,11 @@ Claimed begin_attempt(const Claim& claim, run::Run& run, std::size_t i, Call cal
                          .text(claim.worker)
                          .text(call.provider)
                          .text(call.model)
-                         .add(TimestampTzGetDatum(now)));
+                         .add(TimestampTzGetDatum(now))
+                         .text(call.routing)
+                         .add_bool(call.has_next)
+                         .add_bool(call.fallback_used)
+                         .add_int64(call.trial));
   run::tell(run, "step.started", step_id,
             JsonObject()
                 .text("provider", call.provider)
@@ -255,28 +253,88 @@ std::string refusal(const budget::Figures& figures) {
   return object.number("spentUSD", figures.spent.str()).number("heldUSD", figures.held.str()).str();
 }
 
-// One step that was found ready: taken, answered from what is kept, or failed.
+// Lets the step wait, as long as its refusal says.
+void wait(run::Run& run, std::size_t i, const Error& refusal, TimestampTz now) {
+  std::int64_t wait_ms = kShortestWaitMs;
+  if (const std::optional<JsonValue> detail = JsonValue::parse(refusal.detail()))
+    if (const JsonValue* asked = detail->find("retryAfterMs"); asked != nullptr)
+      wait_ms = static_cast<std::int64_t>(Usd::parse(asked->text).value_or(Usd()).units() /
+                                          Usd::whole(1).units());
+  wait_ms = std::clamp(wait_ms, kShortestWaitMs, kLongestWaitMs);
+  run::delay(run, i, step_error("no_provider", refusal.message()), now + wait_ms * 1000);
+}
+
+// Counts the call on the limits of its provider and of all. Steps wait their turn, so a run's user
+// and key, whose request was its start, offend nobody by it.
+void pass_limits(const run::Run& run, const Call& call, TimestampTz now) {
+  if (!rate_limit::is_on()) return;
+  rate_limit::Request request;
+  request.organization_id = run.organization_id();
+  request.provider = call.provider;
+  request.tokens = static_cast<std::int32_t>(call.prompt_tokens + call.tokens);
+  request.waits = true;
+  const rate_limit::Decision decision = rate_limit::decide(request, now);
+  if (decision.allowed) return;
+  throw unavailable("The rate limit of layer " + std::string(name_of(*decision.layer)) +
+                    " is reached.")
+      .detail(JsonObject().number("retryAfterMs", decision.retry_after_ms).str());
+}
+
+// The breaker may have opened since the route was found.
+void pass_breaker(Call& call) {
+  if (!provider_health::is_watched()) return;
+  const Breaker::Admission admission = provider_health::admit(call.provider);
+  if (!admission.admitted)
+    throw provider_health::refusal(call.provider,
+                                   provider_health::wait_ms(call.provider).value_or(0));
+  call.trial = admission.trial;
+}
+
+// What the step comes to now; nullopt when it waits or has failed instead.
+template <class Work>
+bool may(run::Run& run, std::size_t i, TimestampTz now, Work work) {
+  const std::optional<Error> fault = pg::caught(work);
+  if (!fault) return true;
+  if (fault->sqlstate() == "PT503")
+    wait(run, i, *fault, now);
+  else
+    run::fail(run, i,
+              step_error(fault->sqlstate() == "too_long" ? "too_long" : "cannot_be_called",
+                         fault->message()));
+  return false;
+}
+
+// One step that was found ready: taken, answered from what is kept, left waiting, or failed.
 std::optional<Claimed> claim_one(const Claim& claim, run::Run& run, std::size_t i,
                                  TimestampTz now) {
   Call call;
-  const std::optional<Error> fault = pg::caught([&] { call = plan_call(claim, run, i, now); });
-  if (fault) {
-    const bool has_code = fault->sqlstate() == "too_long";
-    run::fail(run, i,
-              step_error(has_code ? fault->sqlstate() : "cannot_be_called", fault->message()));
+  if (!may(run, i, now, [&] { call = plan_call(claim, run, i, now); })) return std::nullopt;
+  if (run.definition.steps[i].cache && take_answer(run, i, call, now)) return std::nullopt;
+  if (!may(run, i, now, [&] { pass_limits(run, call, now); })) return std::nullopt;
+  const run::Draw drawn = run::draw(run, call.provider, call.model, call.worst, now);
+  if (!drawn.hold_id) {
+    run::fail(run, i, refusal(drawn.figures));
     return std::nullopt;
   }
-  if (run.definition.steps[i].cache && take_answer(run, i, call, now)) return std::nullopt;
-  const run::Draw drawn = run::draw(run, call.provider, call.model, call.worst, now);
-  if (drawn.hold_id) return begin_attempt(claim, run, i, std::move(call), *drawn.hold_id, now);
-  run::fail(run, i, refusal(drawn.figures));
+  if (may(run, i, now, [&] { pass_breaker(call); }))
+    return begin_attempt(claim, run, i, std::move(call), *drawn.hold_id, now);
+  run::give_back(run, *drawn.hold_id, now);
   return std::nullopt;
+}
+
+bool serves(const run::Served& served, const run::StepRow& step) {
+  if (!step.providers) return true;
+  const std::vector<std::string>& own = served.providers;
+  return std::any_of(step.providers->begin(), step.providers->end(),
+                     [&](const std::string& provider) {
+                       return std::find(own.begin(), own.end(), provider) != own.end();
+                     });
 }
 
 std::vector<Claimed> claim_steps(const Claim& claim, TimestampTz now) {
   pg::Parameters parameters;
   parameters.add(TimestampTzGetDatum(now)).add(claim.organization_id);
-  parameters.add(pg::from_texts(claim.providers)).add_int32(claim.most);
+  parameters.add(pg::from_texts(claim.served.providers)).add_int32(claim.most);
   const pg::Rows due = find_due.run(parameters);
   std::vector<Claimed> claimed;
   std::set<std::pair<Uuid, Uuid>> runs;
@@ -291,9 +349,7 @@ std::vector<Claimed> claim_steps(const Claim& claim, TimestampTz now) {
       const bool is_due =
           run.state.steps[i].status == StepStatus::ready && step.ready_at && *step.ready_at <= now;
       if (!is_due || static_cast<std::int32_t>(claimed.size()) == claim.most) continue;
-      if (step.provider && std::find(claim.providers.begin(), claim.providers.end(),
-                                     *step.provider) == claim.providers.end())
-        continue;
+      if (!serves(claim.served, step)) continue;
       if (std::optional<Claimed> taken = claim_one(claim, run, i, now))
         claimed.push_back(std::move(*taken));
     }
@@ -310,6 +366,7 @@ Datum claimed_row(FunctionCallInfo fcinfo, const Claimed& step, TimestampTz leas
   row.add_int32(static_cast<std::int32_t>(step.call.tokens));
   row.add(step.call.temperature ? Usd::parse(*step.call.temperature) : std::nullopt);
   row.add(step.hold_id).add(step.call.worst).add_time(lease_until).text(step.user_id);
+  row.add_bool(step.call.fallback_used).add(pg::from_jsonb_text(step.call.routing));
   if (step.call.schema)
     row.add(pg::from_jsonb_text(*step.call.schema));
   else

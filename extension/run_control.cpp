@@ -6,6 +6,7 @@
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
 #include "extension/pg/spi.hpp"
+#include "extension/provider_health.hpp"
 
 #include <set>
 
@@ -40,7 +41,8 @@ constexpr Oid kLostTypes[] = {UUIDOID, UUIDOID, INT2OID, INT8OID, TIMESTAMPTZOID
 pg::Statement
     lose_attempt("UPDATE holdfast.workflow_run_attempts SET outcome = 'lost', ended_at = $5"
                  " WHERE organization_id = $1 AND run_id = $2 AND step_no = $3"
-                 " AND fence = $4 AND outcome = 'running' RETURNING hold_id",
+                 " AND fence = $4 AND outcome = 'running'"
+                 " RETURNING hold_id, provider, coalesce(trial, 0)",
                  kLostTypes);
 
 // Its worker is gone in the middle of the call. What the call cost nobody knows yet.
@@ -52,7 +54,11 @@ void lose(run::Run& run, std::size_t i, TimestampTz now) {
                                              .add_int16(static_cast<std::int16_t>(i))
                                              .add_int64(step.fence)
                                              .add(TimestampTzGetDatum(now)));
-  if (!lost.empty()) run::abandon(run, lost[0].uuid(1), now);
+  if (!lost.empty()) {
+    run::abandon(run, lost[0].uuid(1), now);
+    if (lost[0].bigint(3) > 0 && provider_health::is_watched())
+      provider_health::give_back(lost[0].text(2), lost[0].bigint(3));
+  }
   const std::string error = step_error("worker_lost", "The worker of the step is gone.");
   step.losses += 1;
   step.changed = true;

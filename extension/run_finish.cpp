@@ -6,6 +6,7 @@
 #include "extension/organization.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
+#include "extension/provider_health.hpp"
 
 #include <algorithm>
 
@@ -16,9 +17,12 @@ namespace {
 constexpr std::size_t kMostOutputBytes = 256 * 1024;
 constexpr std::size_t kMostMisfitBytes = 1000;
 constexpr std::int64_t kMostDelayUs = 60 * USECS_PER_SEC;
+// With another provider to stand in, this one is not waited for longer.
+constexpr std::int64_t kLongestWaitWithNextMs = 1000;
 
 constexpr Oid kFindTypes[] = {UUIDOID, UUIDOID, INT2OID, INT8OID};
-pg::Statement find_attempt("SELECT hold_id, outcome, provider, model, cost"
+pg::Statement find_attempt("SELECT hold_id, outcome, provider, model, routing::text, has_next,"
+                           " fallback_used, coalesce(trial, 0)"
                            " FROM holdfast.workflow_run_attempts WHERE organization_id = $1"
                            " AND run_id = $2 AND step_no = $3 AND fence = $4",
                            kFindTypes);
@@ -38,6 +42,10 @@ struct Attempt {
   std::string outcome;
   std::string provider;
   std::string model;
+  std::string routing; // JSON
+  bool has_next = false;
+  bool fallback_used = false;
+  std::int64_t trial = 0;
   bool is_own = false; // the step is still this attempt's
 
   bool has_ended() const { return outcome != "running" && outcome != "lost"; }
@@ -75,6 +83,10 @@ Attempt load_attempt(const pg::Arguments& arguments, run::Run& run) {
   attempt.outcome = rows[0].text(2);
   attempt.provider = rows[0].text(3);
   attempt.model = rows[0].text(4);
+  attempt.routing = rows[0].text(5);
+  attempt.has_next = rows[0].boolean(6);
+  attempt.fallback_used = rows[0].boolean(7);
+  attempt.trial = rows[0].bigint(8);
   attempt.is_own = attempt.outcome == "running" && !run.ended &&
                    run.steps[attempt.step].fence == attempt.fence &&
                    run.state.steps[attempt.step].status == StepStatus::running;
@@ -114,9 +126,33 @@ ledger::Charge read_charge(const pg::Arguments& arguments, int first, const run:
   charge.tokens.reasoning = arguments.integer(first + 4, "p_reasoning_tokens");
   charge.estimated = arguments.boolean(first + 5, "p_estimated");
   charge.reported_cost = arguments.optional_usd(first + 6, "p_reported_cost");
+  charge.fallback_used = attempt.fallback_used;
   const std::string& step = run.definition.steps[attempt.step].id;
-  charge.metadata = JsonObject().text("run_id", run.run_id.str()).text("step", step).str();
+  charge.metadata = JsonObject()
+                        .text("run_id", run.run_id.str())
+                        .text("step", step)
+                        .json("routing", attempt.routing)
+                        .str();
   return charge;
+}
+
+// Adds what a caller says of an answer to the metadata of its ledger entry.
+void add_members(std::string& object, Datum given) {
+  const std::string members = pg::json_object_text(given, "p_metadata");
+  if (members.find_first_not_of("{} ") == std::string::npos) return;
+  object.back() = ',';
+  object += members.substr(1);
+}
+
+// Tells the provider's circuit breaker how the attempt went; what is not known gives its trial
+// back.
+void report_provider(const Attempt& attempt, const std::optional<bool>& ok,
+                     const std::optional<std::int64_t>& latency_ms) {
+  if (!provider_health::is_watched()) return;
+  if (ok && latency_ms)
+    provider_health::report(attempt.provider, *ok, *latency_ms, attempt.trial);
+  else if (attempt.trial > 0)
+    provider_health::give_back(attempt.provider, attempt.trial);
 }
 
 // Settles, and adds the cost to the run's and the step's figures.
@@ -198,7 +234,8 @@ const char* complete(run::Run& run, const Attempt& attempt, std::string output,
   return "completed";
 }
 
-std::int64_t read_latency(const pg::Arguments& arguments, int i) {
+std::optional<std::int64_t> read_latency(const pg::Arguments& arguments, int i) {
+  if (arguments.is_null(i)) return std::nullopt;
   const std::int64_t latency = DatumGetInt64(arguments.required(i, "p_latency_ms"));
   if (latency >= 0) return latency;
   throw bad_value("p_latency_ms is below 0.")
@@ -215,13 +252,16 @@ Finished complete_step(const pg::Arguments& arguments, TimestampTz now) {
   run::Run run;
   const Attempt attempt = load_attempt(arguments, run);
   std::string output = pg::to_text(arguments.required(4, "p_output"));
-  const std::int64_t latency_ms = read_latency(arguments, 12);
+  const std::optional<std::int64_t> latency_ms = read_latency(arguments, 12);
+  ledger::Charge charge = read_charge(arguments, 5, run, attempt);
+  add_members(*charge.metadata, arguments.required(13, "p_metadata"));
   Finished finished;
-  finished.entry = charge_run(run, attempt, read_charge(arguments, 5, run, attempt), now);
+  finished.entry = charge_run(run, attempt, charge, now);
   finished.duplicate = attempt.has_ended();
   finished.accepted = finished.duplicate ? attempt.outcome != "superseded" : attempt.is_own;
   if (!finished.duplicate) {
     const char* outcome = "superseded";
+    report_provider(attempt, true, latency_ms);
     if (attempt.is_own) {
       run.steps[attempt.step].latency_ms = latency_ms;
       outcome = complete(run, attempt, std::move(output), *finished.entry, now);
@@ -244,6 +284,28 @@ TimestampTz next_attempt(const run::Run& run, const Attempt& attempt, std::int64
   delay = std::min(std::max(delay, asked_ms * 1000), std::max(kMostDelayUs, asked_ms * 1000));
   const Uuid random = pg::new_uuid();
   return now + delay + delay / 4 * random.bytes[15] / 255;
+}
+
+// Tried again where that may help, at this provider or at the next; else failed.
+void go_on(const pg::Arguments& arguments, run::Run& run, const Attempt& attempt,
+           const std::string& error, TimestampTz now) {
+  const bool is_transient = arguments.boolean(6, "p_transient");
+  const std::int64_t asked_ms = std::clamp<std::int64_t>(
+      arguments.is_null(7) ? 0 : arguments.integer(7, "p_retry_after_ms"), 0, USECS_PER_DAY / 1000);
+  const bool elsewhere =
+      arguments.is_null(18) ? is_transient : arguments.boolean(18, "p_elsewhere");
+  const bool hands_on = attempt.has_next && elsewhere;
+  run::StepRow& step = run.steps[attempt.step];
+  step.failures += 1;
+  const bool again = is_transient &&
+                     step.failures < run.definition.steps[attempt.step].most_attempts &&
+                     !(hands_on && asked_ms > kLongestWaitWithNextMs);
+  if (again)
+    run::retry(run, attempt.step, error, next_attempt(run, attempt, asked_ms, now));
+  else if (hands_on)
+    run::hand_on(run, attempt.step, error, now);
+  else
+    run::fail(run, attempt.step, error);
 }
 
 std::string read_error(const pg::Arguments& arguments) {
@@ -270,25 +332,19 @@ Finished fail_step(const pg::Arguments& arguments, TimestampTz now) {
   run::Run run;
   const Attempt attempt = load_attempt(arguments, run);
   const std::string error = read_error(arguments);
-  const bool is_transient = arguments.boolean(6, "p_transient");
-  const std::int64_t asked_ms = std::clamp<std::int64_t>(
-      arguments.is_null(7) ? 0 : arguments.integer(7, "p_retry_after_ms"), 0, USECS_PER_DAY / 1000);
+  std::optional<bool> provider_ok;
+  if (!arguments.is_null(16)) provider_ok = arguments.boolean(16, "p_provider_ok");
+  const std::optional<std::int64_t> latency_ms = read_latency(arguments, 17);
   Finished finished;
   end_money(arguments, run, attempt, finished, now);
   finished.duplicate = attempt.has_ended();
   finished.accepted = finished.duplicate ? attempt.outcome == "failed" : attempt.is_own;
   if (!finished.duplicate) {
     store_end(run, attempt, attempt.is_own ? "failed" : "superseded",
-              finished.entry ? std::optional(finished.entry->cost) : std::nullopt, std::nullopt,
+              finished.entry ? std::optional(finished.entry->cost) : std::nullopt, latency_ms,
               error, now);
-    run::StepRow& step = run.steps[attempt.step];
-    if (attempt.is_own) {
-      step.failures += 1;
-      if (is_transient && step.failures < run.definition.steps[attempt.step].most_attempts)
-        run::retry(run, attempt.step, error, next_attempt(run, attempt, asked_ms, now));
-      else
-        run::fail(run, attempt.step, error);
-    }
+    report_provider(attempt, provider_ok, latency_ms);
+    if (attempt.is_own) go_on(arguments, run, attempt, error, now);
     let_go(run, attempt);
     run::move_on(run, now);
   }

@@ -91,7 +91,7 @@ constexpr Statement kCompleteStep{
     " p_prompt_tokens => $6::integer, p_completion_tokens => $7::integer,"
     " p_cached_tokens => $8::integer, p_cache_write_tokens => $9::integer,"
     " p_reasoning_tokens => $10::integer, p_estimated => $11::boolean,"
-    " p_reported_cost => $12::numeric, p_latency_ms => $13::bigint)",
+    " p_reported_cost => $12::numeric, p_latency_ms => $13::bigint, p_metadata => $14::jsonb)",
     true};
 
 constexpr Statement kFailStep{
@@ -102,7 +102,8 @@ constexpr Statement kFailStep{
     " p_prompt_tokens => $9::integer, p_completion_tokens => $10::integer,"
     " p_cached_tokens => $11::integer, p_cache_write_tokens => $12::integer,"
     " p_reasoning_tokens => $13::integer, p_estimated => $14::boolean,"
-    " p_reported_cost => $15::numeric)",
+    " p_reported_cost => $15::numeric, p_provider_ok => $16::boolean, p_latency_ms => $17::bigint,"
+    " p_elsewhere => $18::boolean)",
     true};
 
 constexpr Statement kHeartbeat{
@@ -271,10 +272,12 @@ std::vector<ClaimedStep> RunDatabase::claim(const std::string& worker,
 }
 
 FinishedStep RunDatabase::complete(const ClaimedStep& step, const std::string& output,
-                                   const StepUsage& usage, std::int64_t latency_ms) {
+                                   const StepUsage& usage, std::int64_t latency_ms,
+                                   const std::string& metadata_json) {
   Parameters parameters = {step.organization_id, step.run_id, step.step_id, step.fence, output};
   add_usage(parameters, usage);
   parameters.emplace_back(std::to_string(latency_ms));
+  parameters.emplace_back(metadata_json);
   return finished_step(pool_.run(kCompleteStep, parameters), "complete_step");
 }
 
@@ -288,6 +291,12 @@ FinishedStep RunDatabase::fail(const ClaimedStep& step, const StepFailure& failu
     parameters.emplace_back(std::nullopt);
   add_usage(parameters, failure.usage.value_or(StepUsage()));
   if (!failure.usage) parameters[8] = std::nullopt; // not charged
+  if (failure.provider_ok)
+    parameters.emplace_back(flag(*failure.provider_ok));
+  else
+    parameters.emplace_back(std::nullopt);
+  parameters.emplace_back(std::to_string(failure.latency_ms));
+  parameters.emplace_back(flag(failure.elsewhere));
   return finished_step(pool_.run(kFailStep, parameters), "fail_step");
 }
 

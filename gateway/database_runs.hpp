@@ -98,13 +98,17 @@ struct StepUsage {
   std::optional<std::string> reported_cost_usd;
 };
 
-// How an attempt failed. Without `usage` it was not charged.
+// How an attempt failed. Without `usage` it was not charged. `elsewhere`: another provider may do
+// it; `provider_ok` is for the circuit breaker of this one, where that is known.
 struct StepFailure {
   std::string code;
   std::string message;
   bool transient = false;
+  bool elsewhere = false;
   std::optional<int> retry_after_ms;
   std::optional<StepUsage> usage;
+  std::optional<bool> provider_ok;
+  std::int64_t latency_ms = 0;
 };
 
 struct FinishedStep {
@@ -140,7 +144,7 @@ public:
                                  std::int64_t lease_ms);
   // Both are safe to repeat: an attempt ends once.
   FinishedStep complete(const ClaimedStep& step, const std::string& output, const StepUsage& usage,
-                        std::int64_t latency_ms);
+                        std::int64_t latency_ms, const std::string& metadata_json);
   FinishedStep fail(const ClaimedStep& step, const StepFailure& failure);
   // Returns how many of the steps are no longer this worker's.
   int heartbeat(const std::string& worker, const std::vector<ClaimedStep>& steps,

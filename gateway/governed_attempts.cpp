@@ -11,15 +11,6 @@
 #include <algorithm>
 
 namespace holdfast::gateway {
-namespace {
-
-// A shorter exhaustion is over before another gateway would hear of it.
-constexpr std::int64_t kShortestPauseMs = 1000;
-constexpr std::int64_t kLongestRatePauseMs = 300000;
-// Nobody says when an empty account is filled: it is asked again from time to time.
-constexpr std::int64_t kQuotaPauseMs = 60000;
-
-} // namespace
 
 // The headers that tell who serves the call.
 void GovernedCall::tell_provider() {
@@ -127,26 +118,11 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
 }
 
 void GovernedCall::heed(const ProviderError& error) {
-  if (error.error_class == ErrorClass::quota_exhausted) {
-    pause("", kQuotaPauseMs, "quota_exhausted");
-  } else if (error.error_class == ErrorClass::rate_limit && error.retry_after_ms) {
-    pause(opened_.model, *error.retry_after_ms, "rate_limit");
-  }
+  gateway::heed(services_.database, {opened_.provider, opened_.model}, error);
 }
 
 void GovernedCall::heed(std::optional<int> exhausted_ms) {
-  if (exhausted_ms) pause(opened_.model, *exhausted_ms, "rate_limit");
-}
-
-void GovernedCall::pause(const std::string& model, std::int64_t for_ms, const char* reason) {
-  if (for_ms < kShortestPauseMs) return;
-  try {
-    services_.database.pause_provider(opened_.provider, model,
-                                      std::min(for_ms, kLongestRatePauseMs), reason);
-  } catch (const std::exception& error) {
-    // The call itself goes on: others will find out for themselves.
-    log_event(LogLevel::warning, "pause_failed", context_, error.what());
-  }
+  gateway::heed(services_.database, {opened_.provider, opened_.model}, exhausted_ms);
 }
 
 } // namespace holdfast::gateway

@@ -6,7 +6,6 @@
 #include "gateway/json_read.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
-#include "gateway/model_drift.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/token_bound.hpp"
 
@@ -276,11 +275,7 @@ EmbeddingAttempt GovernedCall::embed(std::function<bool()> client_gone) {
 }
 
 void GovernedCall::note_answering_model(const std::string& model) {
-  // jsonb takes no NUL, and a settlement must not fail over a name.
-  const bool plain = model.size() <= kLongestModelName && model.find('\0') == std::string::npos;
-  if (model.empty() || !plain) return;
-  order_.metadata["answeredModel"] = model;
-  if (has_drifted(opened_.provider, opened_.model, model)) order_.metadata["modelDrift"] = true;
+  order_.metadata.update(answering_model({opened_.provider, opened_.model}, model));
 }
 
 void GovernedCall::note_began() {
@@ -291,13 +286,9 @@ void GovernedCall::note_began() {
 }
 
 void GovernedCall::note_failed(const ProviderError& error) {
-  const ErrorClass kind = error.error_class;
-  // What the caller asked for, or the account's limits, tell nothing about the provider's health.
-  const bool is_its_own = kind == ErrorClass::overloaded || kind == ErrorClass::timeout ||
-                          kind == ErrorClass::network || kind == ErrorClass::server;
-  if (kind == ErrorClass::client_gone) return;
+  if (error.error_class == ErrorClass::client_gone) return;
   note_began();
-  provider_ok_ = !is_its_own;
+  provider_ok_ = !is_its_own_fault(error);
 }
 
 void GovernedCall::note_provider(Settlement& end) const {

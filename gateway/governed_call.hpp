@@ -7,6 +7,7 @@
 #include "gateway/embedding_call.hpp"
 #include "gateway/hold_keeper.hpp"
 #include "gateway/live_config.hpp"
+#include "gateway/provider_news.hpp"
 #include "gateway/request_context.hpp"
 #include "gateway/request_controls.hpp"
 #include "gateway/settlement_queue.hpp"
@@ -31,12 +32,6 @@ struct Services {
   HoldKeeper& holds;
   std::atomic<bool> cut{false};
   std::atomic<bool> stopping{false};
-};
-
-// A provider that may serve a call, and the model to ask of it.
-struct Candidate {
-  std::string provider;
-  std::string model;
 };
 
 // What a front door asks for. With `embedding` that is asked for, and of the chat only the model
@@ -139,7 +134,6 @@ private:
   std::optional<SettledCall> resolve(Resolution resolution);
   void tell_provider();
   void note_attempt(const ProviderError& error);
-  void pause(const std::string& model, std::int64_t for_ms, const char* reason);
   std::string metadata_text() const;
 
   Services& services_;

@@ -1,9 +1,12 @@
 #include "gateway/run_worker.hpp"
 
+#include "gateway/attempts.hpp"
+#include "gateway/bounded_json.hpp"
 #include "gateway/call.hpp"
 #include "gateway/ids.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/provider_news.hpp"
 #include "gateway/providers/registry.hpp"
 
 #include <algorithm>
@@ -58,7 +61,7 @@ void ask_for_schema(const ClaimedStep& step, ChatRequest& chat) {
 
 ChatRequest chat_of(const ClaimedStep& step) {
   ChatRequest chat;
-  chat.model = step.model;
+  chat.model = provider::wire_model(step.provider, step.model);
   if (step.system_prompt && !step.system_prompt->empty())
     chat.messages.push_back(message("system", *step.system_prompt));
   chat.messages.push_back(message("user", step.prompt));
@@ -92,6 +95,17 @@ std::string content_of(const ChatAnswer& answer) {
   if (answer.choices.empty()) return {};
   const Choice& first = answer.choices.front();
   return without_nul(first.content.empty() ? first.refusal : first.content);
+}
+
+StepFailure failure_of(const ClaimedStep& step, const ProviderError& error) {
+  StepFailure failure;
+  failure.code = error_class_name(error.error_class);
+  failure.message = without_nul(error_from_provider(error, step.provider).message);
+  failure.transient = may_pass(error);
+  failure.elsewhere = may_be_handed_on(error);
+  failure.retry_after_ms = error.retry_after_ms;
+  failure.provider_ok = !is_its_own_fault(error);
+  return failure;
 }
 
 // Whether a later attempt to write may succeed.
@@ -286,46 +300,52 @@ void RunWorker::work() {
   }
 }
 
+// Whether the provider cannot do what the step asks for: another may.
+bool RunWorker::refuse_unable(const ClaimedStep& step, const ChatRequest& chat) {
+  const provider::ProviderInfo* info = provider::find_provider(step.provider);
+  if (info == nullptr || info->adapter == nullptr) return false;
+  const auto feature = info->adapter->unsupported(chat);
+  if (!feature) return false;
+  StepFailure failure;
+  failure.code = "unsupported_feature";
+  failure.message = "The provider " + step.provider + " cannot do " + feature->param + ".";
+  failure.elsewhere = true;
+  report(step, [&] { return runs_.fail(step, failure); });
+  return true;
+}
+
 void RunWorker::run_step(const ClaimedStep& step) {
   const auto begun = Clock::now();
   const ChatRequest chat = chat_of(step);
   const auto config = services_.config.now();
   const ProviderConfig* provider = find_provider_config(*config, step.provider);
   if (services_.cut || provider == nullptr) return; // not begun: another worker's
-  const provider::ProviderInfo* info = provider::find_provider(step.provider);
-  if (info != nullptr && info->adapter != nullptr) {
-    if (const auto feature = info->adapter->unsupported(chat)) {
-      const StepFailure failure{"unsupported_feature",
-                                "The provider " + step.provider + " cannot do " + feature->param +
-                                    ".",
-                                false, std::nullopt, std::nullopt};
-      report(step, [&] { return runs_.fail(step, failure); });
-      return;
-    }
-  }
+  if (refuse_unable(step, chat)) return;
   TransportLimits limits = config->limits;
   limits.first_byte_timeout_ms = limits.total_timeout_ms;
   UsageCounter counter(chat);
   const auto call = ProviderCall::start(services_.transport, chat, *provider, limits,
                                         [this] { return services_.cut.load(); });
   const auto result = call->answer();
+  const auto latency = std::chrono::duration_cast<milliseconds>(Clock::now() - begun).count();
+  const Candidate asked{step.provider, step.model};
   if (const auto* error = std::get_if<ProviderError>(&result)) {
     if (error->error_class == ErrorClass::client_gone) return; // a stop cut it: another worker's
-    const HttpError told = error_from_provider(*error, step.provider);
-    StepFailure failure{std::string(error_class_name(error->error_class)),
-                        without_nul(told.message), is_transient(error->error_class),
-                        error->retry_after_ms, std::nullopt};
+    heed(services_.database, asked, *error);
+    StepFailure failure = failure_of(step, *error);
     if (error->maybe_charged) failure.usage = usage_of(counter);
+    failure.latency_ms = latency;
     log_step(LogLevel::warning, "step_failed", step, failure.code);
     report(step, [&] { return runs_.fail(step, failure); });
     return;
   }
   const auto& answer = std::get<ChatAnswer>(result);
+  heed(services_.database, asked, call->exhausted_ms());
   counter.add(answer);
-  const auto latency = std::chrono::duration_cast<milliseconds>(Clock::now() - begun).count();
   const std::string content = content_of(answer);
   const StepUsage usage = usage_of(counter);
-  report(step, [&] { return runs_.complete(step, content, usage, latency); });
+  const std::string metadata = dump_json(answering_model(asked, answer.model));
+  report(step, [&] { return runs_.complete(step, content, usage, latency, metadata); });
 }
 
 // What a provider has charged is written however long that takes, but for the end of a stop.

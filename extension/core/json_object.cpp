@@ -53,6 +53,12 @@ JsonObject& JsonObject::number(std::string_view name, long long value) {
   return number(name, std::to_string(value));
 }
 
+JsonObject& JsonObject::json(std::string_view name, std::string_view value) {
+  key(name);
+  body_ += value;
+  return *this;
+}
+
 JsonObject& JsonObject::null(std::string_view name) {
   return number(name, "null");
 }

@@ -5,13 +5,14 @@
 
 namespace holdfast {
 
-// Writes one flat JSON object: the DETAIL of an error. Numbers are given as decimal text, so that
+// Writes one JSON object: the DETAIL of an error. Numbers are given as decimal text, so that
 // no figure passes through a float.
 class JsonObject {
 public:
   JsonObject& text(std::string_view name, std::string_view value);
   JsonObject& number(std::string_view name, std::string_view decimal);
   JsonObject& number(std::string_view name, long long value);
+  JsonObject& json(std::string_view name, std::string_view value); // JSON already
   JsonObject& null(std::string_view name);
   std::string str() const;
 

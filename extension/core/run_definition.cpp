@@ -16,6 +16,7 @@ constexpr std::size_t kMostTextBytes = 255;
 constexpr std::int64_t kMostDelayMs = 60'000;
 constexpr std::size_t kMostVariants = 10;
 constexpr int kMostWeight = 1000;
+constexpr std::size_t kMostFallbacks = 5;
 
 using Kind = JsonValue::Kind;
 using Names = std::initializer_list<std::string_view>;
@@ -190,6 +191,27 @@ void read_schema(const Reader& reader, RunStep& step) {
   step.schema = JsonSchema::parse(*schema, step.id);
 }
 
+void read_fallbacks(const Reader& reader, RunStep& step) {
+  const JsonValue* list = reader.find("fallback", Kind::array);
+  if (list == nullptr) return;
+  if (!step.calls_provider())
+    throw reader.fault("bad_value", "Only a step that calls a provider has fallbacks.");
+  if (list->items.size() > kMostFallbacks)
+    throw reader.fault("limit", "It has " + std::to_string(list->items.size()) +
+                                    " fallbacks, more than " + std::to_string(kMostFallbacks) +
+                                    ".");
+  for (const JsonValue& item : list->items) {
+    if (!item.is(Kind::object)) throw reader.fault("bad_value", "A fallback is no JSON object.");
+    const Reader fields(step.id, item);
+    fields.only({"provider", "model"});
+    const RunFallback fallback{fields.text("provider"), fields.text("model")};
+    check_provider(fields, fallback.provider);
+    if (!fallback.provider && !fallback.model)
+      throw reader.fault("missing", "A fallback has neither \"provider\" nor \"model\".");
+    step.fallbacks.push_back(fallback);
+  }
+}
+
 void read_retry(const Reader& reader, RunStep& step, const RunLimits& limits) {
   const JsonValue* object = reader.find("retry", Kind::object);
   if (object == nullptr) return;
@@ -212,7 +234,7 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
     if (step.id == reserved) throw reader.fault("bad_name", "This id is a word of the language.");
   }
   reader.only({"id", "action", "provider", "model", "input", "onSuccess", "onFailure", "condition",
-               "retry", "cache", "approval", "variants", "schema", "description"});
+               "retry", "cache", "approval", "variants", "fallback", "schema", "description"});
   step.action = reader.text("action").value_or("generate");
   if (std::find(std::begin(kActions), std::end(kActions), step.action) == std::end(kActions))
     throw reader.fault("unknown_action", "There is no action \"" + step.action + "\".")
@@ -225,6 +247,7 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
   read_input(reader, step, limits);
   read_variants(reader, step, limits);
   read_schema(reader, step);
+  read_fallbacks(reader, step);
   read_retry(reader, step, limits);
   step.approval = reader.flag("approval", false);
   return step;

@@ -28,6 +28,13 @@ struct RunVariant {
   JsonValue input; // members that replace those of the step's own input
 };
 
+// Who stands in for the provider of a step: without a provider, the cheapest that has the model;
+// without a model, the provider's standard one.
+struct RunFallback {
+  std::optional<std::string> provider;
+  std::optional<std::string> model;
+};
+
 struct RunStep {
   std::string id;
   std::string action;
@@ -43,8 +50,9 @@ struct RunStep {
   bool cache = false;
   bool approval = false;
   std::vector<RunVariant> variants;
-  std::optional<JsonSchema> schema; // what its answer has to fit
-  std::vector<int> reads;           // steps whose output it uses
+  std::vector<RunFallback> fallbacks; // asked in this order
+  std::optional<JsonSchema> schema;   // what its answer has to fit
+  std::vector<int> reads;             // steps whose output it uses
 
   bool calls_provider() const { return action == "generate"; }
 };

@@ -17,24 +17,25 @@ CREATE FUNCTION claim_step(p_worker text, p_providers text[], p_models text[] DE
                            OUT organization_id uuid, OUT run_id uuid, OUT step_id text, OUT fence bigint,
                            OUT provider text, OUT model text, OUT prompt text, OUT system_prompt text,
                            OUT max_tokens integer, OUT temperature numeric, OUT hold_id uuid, OUT most_usd numeric,
-                           OUT lease_until timestamptz, OUT user_id text, OUT schema jsonb)
+                           OUT lease_until timestamptz, OUT user_id text, OUT fallback_used boolean,
+                           OUT routing jsonb, OUT schema jsonb)
     RETURNS SETOF record
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_claim_step';
 COMMENT ON FUNCTION claim_step(text, text[], text[], integer, interval, uuid) IS
-'Takes up to p_most (1 to 64) steps that are ready and that one of p_providers serves; p_models are the standard models of these, for steps that name none. Each is the worker''s until lease_until, which heartbeat_steps() moves on. fence is to be given back with its result; hold_id holds most_usd, the most that the call can cost, taken from the run''s hold. schema is what the answer has to fit (NULL: anything); the prompt says so too. A step that cannot be called (unpriced model, too long a prompt, no budget) fails instead. No row: nothing to do; NOTIFY holdfast_steps tells of more. Raises PT400, PT403.';
+'Takes up to p_most (1 to 64) steps that are ready and that one of p_providers serves; p_models are the standard models of these, for steps that name none. Each is the worker''s until lease_until, which heartbeat_steps() moves on. fence is to be given back with its result; hold_id holds most_usd, the most that the call can cost, taken from the run''s hold. schema is what the answer has to fit (NULL: anything); the prompt says so too. Its provider is chosen as open_call() chooses, among those of the step, its fallbacks and p_providers: prices, pauses, circuit breakers, and what the API key that began the run may call; routing says why. It counts on the rate limits of the provider and of all. While none can serve it the step waits (step.delayed). A step that cannot be called (unpriced model, too long a prompt, no budget) fails instead. No row: nothing to do; NOTIFY holdfast_steps tells of more. Raises PT400, PT403.';
 
 CREATE FUNCTION complete_step(p_organization_id uuid, p_run_id uuid, p_step_id text, p_fence bigint, p_output text,
                               p_prompt_tokens integer, p_completion_tokens integer, p_cached_tokens integer DEFAULT 0,
                               p_cache_write_tokens integer DEFAULT 0, p_reasoning_tokens integer DEFAULT 0,
                               p_estimated boolean DEFAULT false, p_reported_cost numeric DEFAULT NULL,
-                              p_latency_ms bigint DEFAULT 0,
+                              p_latency_ms bigint DEFAULT NULL, p_metadata jsonb DEFAULT '{}',
                               OUT accepted boolean, OUT duplicate boolean, OUT ledger_id uuid, OUT cost numeric,
                               OUT total_cost numeric, OUT step_status text, OUT run_status text)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_complete_step';
-COMMENT ON FUNCTION complete_step(uuid, uuid, text, bigint, text, integer, integer, integer, integer, integer, boolean, numeric, bigint) IS
-'Settles an attempt, keeps its answer and moves the run on: one transaction. A repeat is a duplicate and charges nothing. Of an answer to a step with a schema the JSON is kept alone; one that does not fit is charged, and asked for once more with the fault named in the prompt; the next one fails the step (schema_mismatch). Not accepted: the step was no longer this attempt''s (its lease ran out, the run was cancelled or ended), so only its cost was recorded, since what was spent is never refused. Raises PT400, PT403, PT404 (run, step or attempt), PT409 (a repeat with other figures).';
+COMMENT ON FUNCTION complete_step(uuid, uuid, text, bigint, text, integer, integer, integer, integer, integer, boolean, numeric, bigint, jsonb) IS
+'Settles an attempt, keeps its answer and moves the run on: one transaction. p_latency_ms also tells the provider''s circuit breaker; p_metadata is added to that of the ledger entry. A repeat is a duplicate and charges nothing. Of an answer to a step with a schema the JSON is kept alone; one that does not fit is charged, and asked for once more with the fault named in the prompt; the next one fails the step (schema_mismatch). Not accepted: the step was no longer this attempt''s (its lease ran out, the run was cancelled or ended), so only its cost was recorded, since what was spent is never refused. Raises PT400, PT403, PT404 (run, step or attempt), PT409 (a repeat with other figures).';
 
 CREATE FUNCTION fail_step(p_organization_id uuid, p_run_id uuid, p_step_id text, p_fence bigint, p_code text,
                           p_message text, p_transient boolean DEFAULT false, p_retry_after_ms integer DEFAULT NULL,
@@ -42,12 +43,14 @@ CREATE FUNCTION fail_step(p_organization_id uuid, p_run_id uuid, p_step_id text,
                           p_completion_tokens integer DEFAULT 0, p_cached_tokens integer DEFAULT 0,
                           p_cache_write_tokens integer DEFAULT 0, p_reasoning_tokens integer DEFAULT 0,
                           p_estimated boolean DEFAULT false, p_reported_cost numeric DEFAULT NULL,
+                          p_provider_ok boolean DEFAULT NULL, p_latency_ms bigint DEFAULT NULL,
+                          p_elsewhere boolean DEFAULT NULL,
                           OUT accepted boolean, OUT duplicate boolean, OUT ledger_id uuid, OUT cost numeric,
                           OUT total_cost numeric, OUT step_status text, OUT run_status text)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_fail_step';
-COMMENT ON FUNCTION fail_step(uuid, uuid, text, bigint, text, text, boolean, integer, boolean, integer, integer, integer, integer, integer, boolean, numeric) IS
-'Ends an attempt without an answer. A transient failure is tried again up to the step''s retry.maxAttempts, after its delay doubled for each failure, or p_retry_after_ms where that is more; else onFailure follows, or the run fails. With p_prompt_tokens the attempt is charged; with p_maybe_charged its hold shows in unresolved_calls; else its hold goes back to the run''s. accepted as of complete_step(). Raises PT400, PT403, PT404, PT409.';
+COMMENT ON FUNCTION fail_step(uuid, uuid, text, bigint, text, text, boolean, integer, boolean, integer, integer, integer, integer, integer, boolean, numeric, boolean, bigint, boolean) IS
+'Ends an attempt without an answer. A transient failure is tried again up to the step''s retry.maxAttempts, after its delay doubled for each failure, or p_retry_after_ms where that is more; then, or where p_elsewhere says that only another provider may do it (NULL: as p_transient), the step is handed on to the next of its providers (step.handed_on), which is tried as often; else onFailure follows, or the run fails. With p_prompt_tokens the attempt is charged; with p_maybe_charged its hold shows in unresolved_calls; else its hold goes back to the run''s. p_provider_ok and p_latency_ms tell the provider''s circuit breaker how it went. accepted as of complete_step(). Raises PT400, PT403, PT404, PT409.';
 
 CREATE FUNCTION heartbeat_steps(p_worker text, p_organization_ids uuid[], p_run_ids uuid[], p_step_ids text[],
                                 p_fences bigint[], p_lease interval DEFAULT '30 seconds',
@@ -104,7 +107,7 @@ CREATE VIEW ai_workflow_runs WITH (security_barrier) AS
            (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                 'id', s.step_id, 'status', s.status, 'output', s.output, 'error', s.error, 'provider', s.provider,
                 'model', s.model, 'variant', s.variant, 'attempts', s.fence, 'cached', s.cached,
-                'costUSD', trim_scale(s.cost), 'latencyMs', s.latency_ms, 'promptTokens', s.prompt_tokens,
+                'fallbackUsed', s.fallback_used, 'costUSD', trim_scale(s.cost), 'latencyMs', s.latency_ms, 'promptTokens', s.prompt_tokens,
                 'completionTokens', s.completion_tokens, 'startedAt', s.started_at, 'endedAt', s.ended_at))
                 ORDER BY s.step_no)
             FROM holdfast.workflow_run_steps s
@@ -158,4 +161,4 @@ CREATE FUNCTION get_run_events(p_run_id uuid, p_organization_id uuid, p_after bi
     ORDER BY e.event_no LIMIT least(p_most, 10000)
 $$;
 COMMENT ON FUNCTION get_run_events(uuid, uuid, bigint, integer) IS
-'What happened in a run after event p_after, in order, without a gap: run.started, step.ready, step.started, step.completed, step.failed, step.retried, step.waiting, step.approved, step.refused, step.skipped, step.unreached, step.cancelled, run.completed, run.failed, run.cancelled. NOTIFY holdfast_runs with the run''s id tells of more. Raises PT403.';
+'What happened in a run after event p_after, in order, without a gap: run.started, step.ready, step.started, step.completed, step.failed, step.retried, step.handed_on, step.delayed, step.waiting, step.approved, step.refused, step.skipped, step.unreached, step.cancelled, run.completed, run.failed, run.cancelled. NOTIFY holdfast_runs with the run''s id tells of more. Raises PT403.';

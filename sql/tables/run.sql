@@ -76,6 +76,9 @@ CREATE TABLE workflow_run_steps (
     error jsonb,
     provider text,
     model text,
+    providers text[],
+    given_up text[] NOT NULL DEFAULT '{}',
+    fallback_used boolean NOT NULL DEFAULT false,
     cost numeric NOT NULL DEFAULT 0,
     prompt_tokens bigint NOT NULL DEFAULT 0,
     completion_tokens bigint NOT NULL DEFAULT 0,
@@ -93,7 +96,7 @@ CREATE INDEX workflow_run_steps_waiting ON workflow_run_steps (waiting_until) WH
 CREATE INDEX workflow_run_steps_answers ON workflow_run_steps (organization_id, request_digest, ended_at)
     WHERE request_digest IS NOT NULL AND status = 'completed';
 COMMENT ON TABLE workflow_run_steps IS
-'The steps of runs and how each stands. fence counts its attempts: only the worker that holds the newest may write. failures are attempts that failed, losses attempts whose worker died. cost in USD and tokens are sums over its attempts. misfit: what did not fit the step''s schema in an answer, which is asked for once more. unreached: nothing led to it; skipped: its condition did not hold.';
+'The steps of runs and how each stands. fence counts its attempts: only the worker that holds the newest may write. failures are attempts that failed at the provider whose turn it is, losses attempts whose worker died. cost in USD and tokens are sums over its attempts. given_up are the providers and models that have failed it, providers who may serve it next (NULL: any). misfit: what did not fit the step''s schema in an answer, which is asked for once more. unreached: nothing led to it; skipped: its condition did not hold.';
 SELECT pg_extension_config_dump('workflow_run_steps', '');
 
 CREATE TABLE workflow_run_attempts (
@@ -110,12 +113,16 @@ CREATE TABLE workflow_run_attempts (
     cost numeric,
     latency_ms bigint,
     error jsonb,
+    routing jsonb NOT NULL,
+    has_next boolean NOT NULL,
+    fallback_used boolean NOT NULL,
+    trial bigint,
     started_at timestamptz NOT NULL,
     ended_at timestamptz,
     PRIMARY KEY (organization_id, run_id, step_no, fence)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE workflow_run_attempts IS
-'Each time a worker took a step: its hold, which is also the id of its ledger entry, with amount, the most in USD it can cost. lost: its worker died; superseded: its answer came when the step was no longer its own. Either way what it cost is in the ledger once it is known.';
+'Each time a worker took a step: its hold, which is also the id of its ledger entry, with amount, the most in USD it can cost. routing says why its provider was chosen, has_next whether another could have stood in, trial is of the provider''s circuit breaker. lost: its worker died; superseded: its answer came when the step was no longer its own. Either way what it cost is in the ledger once it is known.';
 SELECT pg_extension_config_dump('workflow_run_attempts', '');
 
 CREATE TABLE workflow_run_events (
