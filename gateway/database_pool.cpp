@@ -58,12 +58,25 @@ std::optional<std::string> Rows::get(int row, int column) const {
                      static_cast<std::size_t>(PQgetlength(result_.get(), row, column)));
 }
 
+namespace {
+
+// What libpq says of a conninfo that it cannot read quotes it, and there may be a password in it.
+void check_conninfo(const std::string& conninfo) {
+  if (conninfo.find('=') == std::string::npos && conninfo.find("://") == std::string::npos) return;
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+      PQconninfoParse(conninfo.c_str(), nullptr), &PQconninfoFree);
+  if (!options) throw DatabaseUnavailable("its connection string is none that libpq can read");
+}
+
+} // namespace
+
 Connection::Connection(const std::string& conninfo, const Deadline& give_up)
     : handle_(nullptr, &PQfinish), give_up_(give_up) {
   connect(conninfo);
 }
 
 void Connection::connect(const std::string& conninfo) {
+  check_conninfo(conninfo);
   // What comes after the conninfo has the last word; the two before it are defaults.
   const std::array<const char*, 8> names = {
       "tcp_user_timeout", "keepalives_idle", "dbname", "application_name",

@@ -1,5 +1,7 @@
 #include "gateway/http_error.hpp"
 
+#include "gateway/providers/provider_error.hpp"
+
 #include <algorithm>
 #include <cctype>
 
@@ -107,6 +109,11 @@ std::string quoted(const std::string& text) {
   return text.substr(0, end) + "…";
 }
 
+// The message, which may quote what the caller wrote where a key does not belong.
+std::string said(const HttpError& error) {
+  return provider::cut_keys(error.message);
+}
+
 bool is_reserved(const std::string& name) {
   return name == "success" || name == "error" || name == "code" || name == "requestId";
 }
@@ -161,7 +168,7 @@ ErrorShape error_shape(std::string_view path) {
 }
 
 nlohmann::json openai_error(const HttpError& error) {
-  return {{"message", error.message},
+  return {{"message", said(error)},
           {"type", openai_type(error.status)},
           {"param", error.param.empty() ? nlohmann::json() : nlohmann::json(error.param)},
           {"code", error.code}};
@@ -169,7 +176,7 @@ nlohmann::json openai_error(const HttpError& error) {
 
 nlohmann::json anthropic_error(const HttpError& error) {
   nlohmann::json told = {
-      {"type", anthropic_type(error.status)}, {"message", error.message}, {"code", error.code}};
+      {"type", anthropic_type(error.status)}, {"message", said(error)}, {"code", error.code}};
   if (!error.param.empty()) told["param"] = error.param;
   return told;
 }
@@ -184,7 +191,7 @@ std::string error_body(const HttpError& error, ErrorShape shape, const std::stri
         .text();
   ObjectText body;
   body.add("success", false)
-      .add("error", error.message)
+      .add("error", said(error))
       .add("code", error.code)
       .add("requestId", request_id);
   if (!error.param.empty()) body.add("param", error.param);
