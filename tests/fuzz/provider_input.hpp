@@ -10,6 +10,7 @@
 namespace holdfast::fuzz {
 
 struct ProviderInput {
+  const provider::ProviderInfo* info = nullptr;
   const provider::Adapter* adapter = nullptr;
   provider::HttpAnswer answer;
 };
@@ -21,6 +22,7 @@ inline std::optional<ProviderInput> provider_input(std::string_view text) {
   const std::size_t space = std::min(head.find(' '), head.size());
   const provider::ProviderInfo* info = provider::find_provider(head.substr(0, space));
   if (info == nullptr || info->adapter == nullptr) return std::nullopt;
+  input.info = info;
   input.adapter = info->adapter;
   input.answer.status = 200;
   if (space < head.size())
