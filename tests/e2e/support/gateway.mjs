@@ -66,6 +66,11 @@ export class Gateway {
     }
   }
 
+  // What a sanitizer had to say, when it was built with one.
+  get complaints() {
+    return this.log.match(/(?:WARNING: ThreadSanitizer|ERROR: AddressSanitizer|ERROR: LeakSanitizer|: runtime error:)[^]{0,3000}/)?.[0] ?? '';
+  }
+
   // How it ended: {code, signal}.
   get ended() {
     return this.#ended;

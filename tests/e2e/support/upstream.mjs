@@ -11,9 +11,10 @@ const kPromptTokens = 7;
 export class Upstream {
   #server;
   #faults = () => null;
-  // How often it was asked, and how often it has answered whole, by the text of the last message.
+  // By the text of the last message: how often it was asked, how often it has answered, and who got a fault.
   asked = new Map();
   answered = new Map();
+  failed = new Set();
   delayMs = 0;
 
   static async start({ delayMs = 0 } = {}) {
@@ -47,6 +48,7 @@ export class Upstream {
   forget() {
     this.asked.clear();
     this.answered.clear();
+    this.failed.clear();
   }
 
   async stop() {
@@ -67,6 +69,7 @@ export class Upstream {
     const text = textOf(body);
     this.asked.set(text, (this.asked.get(text) ?? 0) + 1);
     const fault = this.#faults();
+    if (fault !== null) this.failed.add(text);
     if (fault === 'stall') return;
     if (fault === 'reset') {
       request.socket.resetAndDestroy();

@@ -197,7 +197,7 @@ export class World {
     assert.equal(await this.openHolds(), 0, 'open holds');
     assert.deepEqual(await this.database.query('SELECT * FROM holdfast.check_invariants()'), []);
     assert.deepEqual(this.replay.unplanned.splice(0), [], 'calls of the provider that no test planned');
-    this.#verifySecrets();
+    this.#verifyLogs();
     // What a test's failures taught all gateways of a provider is not the next test's.
     await this.database.query('DELETE FROM holdfast.provider_pauses');
     await this.database.query('SELECT holdfast.reset_breaker(name) FROM unnest($1::text[]) name', [kProviders]);
@@ -229,7 +229,8 @@ export class World {
     return usd(text);
   }
 
-  #verifySecrets() {
+  #verifyLogs() {
+    for (const gateway of this.#gateways) assert.equal(gateway.complaints, '');
     for (const secret of [kProviderKey, ...this.#keys]) {
       for (const { log } of this.#gateways) assert.ok(!log.includes(secret), 'a secret stands in the log');
     }
