@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kRefused = 2;
 constexpr const char* kConfigFlag = "--config";
+constexpr const char* kJwtSecret = "HOLDFAST_JWT_SECRET"; // no flag: those can be seen by all
 constexpr int kHoldMarginMs = 60000;
 
 // What is wrong with a value, as the end of a sentence; nothing when it was taken.
@@ -99,6 +100,11 @@ Complaint set_least_level(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_text(std::string& setting, const std::string& text) {
+  setting = text;
+  return std::nullopt;
+}
+
 Complaint set_model_drift(Config& config, const std::string& text) {
   if (text != "record" && text != "refuse") return "must be record or refuse";
   config.refuse_drift = text == "refuse";
@@ -175,6 +181,18 @@ const std::vector<Setting>& settings() {
          number(0, 256, HOLDFAST_FIELD(run_steps))},
         {"--run-lease-ms", "", "30000", "until a step of a gateway that died is taken by another",
          number(1000, 3600000, HOLDFAST_FIELD(run_lease_ms))},
+        {"--jwt-keys", "", "none", "JWKS file with the public keys of RS256 and ES256 tokens",
+         [](Config& config, const std::string& text) {
+           return set_text(config.token_settings.keys_path, text);
+         }},
+        {"--jwt-audience", "", "authenticated", "what the claim aud of a token must hold",
+         [](Config& config, const std::string& text) {
+           return set_text(config.token_settings.audience, text);
+         }},
+        {"--jwt-issuer", "", "any", "what the claim iss of a token must be",
+         [](Config& config, const std::string& text) {
+           return set_text(config.token_settings.issuer, text);
+         }},
         {"--drain-timeout-ms", "", "30000", "for running calls to finish after SIGTERM or SIGINT",
          number(0, 3600000, HOLDFAST_FIELD(drain_timeout_ms))},
     };
@@ -203,6 +221,7 @@ std::string help_text() {
             "\n";
   }
   text += "  --help\n      this text\n  --version\n      the version\n\n"
+          "HOLDFAST_JWT_SECRET in the environment is the shared key of HS256 tokens.\n"
           "A provider is active when its key is in the environment; without any, the sandbox is:\n";
   for (const auto& info : provider::all_providers()) {
     if (info.key_variable.empty()) continue;
@@ -304,6 +323,17 @@ std::optional<ConfigExit> read_providers(Config& config, const Environment& envi
   return std::nullopt;
 }
 
+// The keys that tokens are checked with, where there are any.
+std::optional<ConfigExit> read_tokens(Config& config, const Environment& environment) {
+  TokenSettings& settings = config.token_settings;
+  settings.secret = environment(kJwtSecret).value_or("");
+  if (settings.secret.empty() && settings.keys_path.empty()) return std::nullopt;
+  auto made = TokenVerifier::make(settings);
+  if (const auto* fault = std::get_if<TokenFault>(&made)) return refuse(fault->what);
+  config.tokens = std::get<std::shared_ptr<const TokenVerifier>>(std::move(made));
+  return std::nullopt;
+}
+
 std::optional<ConfigExit> check_together(const Config& config) {
   if (config.database.empty()) {
     return refuse("--database (or HOLDFAST_DATABASE) is needed: a libpq connection string");
@@ -332,7 +362,8 @@ std::optional<std::string> config_path(const std::vector<std::string>& arguments
 bool is_variable(const std::string& name) {
   const auto& table = settings();
   const auto& providers = provider::all_providers();
-  return std::any_of(table.begin(), table.end(),
+  return name == kJwtSecret ||
+         std::any_of(table.begin(), table.end(),
                      [&](const Setting& setting) { return setting.variable == name; }) ||
          std::any_of(providers.begin(), providers.end(), [&](const auto& info) {
            return !name.empty() && (info.key_variable == name || info.base_url_variable == name);
@@ -371,6 +402,7 @@ std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arg
   if (const auto exit = apply_arguments(config, ttl_given, arguments)) return *exit;
   if (!ttl_given) config.hold_ttl_ms = config.limits.total_timeout_ms + kHoldMarginMs;
   if (const auto exit = read_providers(config, environment)) return *exit;
+  if (const auto exit = read_tokens(config, environment)) return *exit;
   if (const auto exit = check_together(config)) return *exit;
   return config;
 }

@@ -4,6 +4,7 @@
 #include "gateway/call.hpp"
 #include "gateway/client_address.hpp"
 #include "gateway/log.hpp"
+#include "gateway/token.hpp"
 #include "gateway/transport.hpp"
 
 #include <cstddef>
@@ -40,6 +41,8 @@ struct Config {
   LogLevel log_level = LogLevel::info;
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;
+  TokenSettings token_settings{"", "", "authenticated", ""};
+  std::shared_ptr<const TokenVerifier> tokens; // null where no key for them is set
 };
 
 // The program ends here: --help and --version with status 0, a refused setting with status 2.

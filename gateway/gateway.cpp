@@ -11,6 +11,7 @@
 #include "gateway/log.hpp"
 #include "gateway/run_worker.hpp"
 #include "gateway/server.hpp"
+#include "gateway/token_desk.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -36,14 +37,31 @@ void raise_descriptor_limit() {
   }
 }
 
-std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news) {
+// Every route takes signed tokens as it takes keys.
+std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news,
+                              TokenDesk& desk) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
        {embedding_routes(services), messages_routes(services), generate_routes(services),
         status_routes(services), workflow_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
+  for (Route& route : routes)
+    route.handler = [handler = std::move(route.handler),
+                     &desk](RequestContext& context, const httplib::Request& request,
+                            const std::string& body, httplib::Response& response) {
+      desk.admit(request);
+      handler(context, request, body, response);
+    };
   return routes;
+}
+
+// Throws std::runtime_error when settings ask for what the database does not allow.
+void require_in_database(const Config& config, TokenDatabase& tokens) {
+  if (config.tokens && !tokens.may_register())
+    throw std::runtime_error(
+        "tokens are to be taken (--jwt-keys, HOLDFAST_JWT_SECRET), but the database does not let "
+        "this role register them. GRANT EXECUTE ON FUNCTION holdfast.register_token TO it");
 }
 
 void announce(const Config& config, int port) {
@@ -53,22 +71,30 @@ void announce(const Config& config, int port) {
   std::fflush(stdout);
 }
 
-// Takes the settings that were read again, whole or not at all.
-void reload(LiveConfig& live, const ConfigReader& reread) {
+// Puts the settings that were read again in force; returns what only a restart changes. Throws
+// std::runtime_error with the reason when a part of them is wrong: then nothing has changed.
+std::string reload(LiveConfig& live, const ConfigReader& reread, TokenDatabase& tokens) {
   auto read = reread();
-  if (const auto* exit = std::get_if<ConfigExit>(&read)) {
-    log_event(LogLevel::error, "reload_refused", exit->text);
-    return;
-  }
+  if (const auto* exit = std::get_if<ConfigExit>(&read)) throw std::runtime_error(exit->text);
   Config& next = std::get<Config>(read);
+  require_in_database(next, tokens);
   std::string kept;
   for (const std::string& flag : keep_start_settings(*live.now(), next))
     kept += (kept.empty() ? "" : ", ") + flag;
   set_log_level(next.log_level);
   live.replace(std::move(next));
-  log_event(LogLevel::info, "reloaded",
-            kept.empty() ? "all settings are in force"
-                         : "in force, but for what a restart changes: " + kept);
+  return kept;
+}
+
+void reload_and_tell(LiveConfig& live, const ConfigReader& reread, TokenDatabase& tokens) {
+  try {
+    const std::string kept = reload(live, reread, tokens);
+    log_event(LogLevel::info, "reloaded",
+              kept.empty() ? "all settings are in force"
+                           : "in force, but for what a restart changes: " + kept);
+  } catch (const std::exception& error) {
+    log_event(LogLevel::error, "reload_refused", error.what());
+  }
 }
 
 bool extend(Database& database, const Config& config, const std::string& organization_id,
@@ -115,6 +141,9 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Database database(config.database, config.database_pool_size);
   database.check();
   RunDatabase runs(database.pool());
+  TokenDatabase tokens(database.pool());
+  require_in_database(config, tokens);
+  TokenDesk desk(live, tokens);
   RunNews news;
   Transport transport;
   SettlementQueue settlements(
@@ -127,7 +156,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Services services{live, database, transport, settlements, holds};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, runs, news));
+      all_routes(services, runs, news, desk));
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {
@@ -137,7 +166,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   });
   announce(config, port);
   while (signals.wait() == ProcessSignals::Wish::reload)
-    reload(live, reread);
+    reload_and_tell(live, reread, tokens);
   const std::size_t lost = drain(*live.now(), services, server, worker, serving);
   if (lost > 0)
     log_event(LogLevel::error, "stopped",

@@ -82,7 +82,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_entries' THEN '''[{"model": "m", "prompt_tokens": 1, "completion_tokens": 1, "cost": 1}]'''
         WHEN 'p_leases' THEN '''[]'''
         ELSE CASE p_type WHEN 'text'::regtype THEN '''gpt-4o-mini''' WHEN 'bytea'::regtype THEN 'sha256(''x'')'
-                         WHEN 'jsonb'::regtype THEN '''{}''' WHEN 'text[]'::regtype THEN '''{openai}''' ELSE '1' END END || '::' || p_type::regtype
+                         WHEN 'jsonb'::regtype THEN '''{}''' WHEN 'timestamptz'::regtype THEN '(now() + interval ''1 hour'')' WHEN 'text[]'::regtype THEN '''{openai}''' ELSE '1' END END || '::' || p_type::regtype
 $$;
 CREATE TEMP TABLE calls AS
 SELECT p.proname, format('holdfast.%I(%s)', p.proname, string_agg(
@@ -107,6 +107,7 @@ INSERT INTO others VALUES
     ('check_definition', NULL), ('reap_run_steps', NULL), -- reads nothing; ends what has run out anyway
     ('expire_holds', NULL), -- ends what has run out anyway
     ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), -- the graphs
+    ('remove_ended_tokens', NULL), -- has ended anyway
     ('reap_workflow_leases', NULL), -- fails what nobody works on any more
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL), ('set_plan_budget', NULL), -- refused with such claims: budget_plans

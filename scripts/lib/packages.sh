@@ -13,6 +13,7 @@ postgresql-server-dev-$PG_MAJOR /usr/include/postgresql/$PG_MAJOR/server/postgre
 libpq-dev /usr/include/postgresql/libpq-fe.h
 libcurl4-openssl-dev /usr/include/*/curl/curl.h
 libssl-dev /usr/include/openssl/ssl.h
+libcjose-dev /usr/include/cjose/cjose.h
 libcpp-httplib-dev /usr/include/httplib.h
 nlohmann-json3-dev /usr/include/nlohmann/json.hpp
 libgtest-dev /usr/include/gtest/gtest.h

@@ -19,7 +19,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           record_run_outcome,replay_run,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,refund_usage,grant_credits,create_api_key,
-          revoke_api_key,rotate_api_key,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
+          revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker}'::text[]
     )) f(reading, calling, administering)
 $$;
@@ -54,7 +54,7 @@ BEGIN
            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'));
     EXECUTE format('GRANT SELECT ON %s TO %I', tables, p_role);
     EXECUTE format('GRANT SELECT (organization_id, api_key_id, name, user_id, role, created_at, expires_at, revoked_at,'
-                   ' allowed_models, allowed_providers, requests_per_minute, tokens_per_minute, replaced_by)'
+                   ' allowed_models, allowed_providers, requests_per_minute, tokens_per_minute, replaced_by, is_token)'
                    ' ON holdfast.api_keys TO %I', p_role);
     IF p_profile = 'operator' THEN
         EXECUTE format('GRANT INSERT ON holdfast.ai_provider_pricing TO %I', p_role);

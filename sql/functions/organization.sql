@@ -53,6 +53,9 @@ BEGIN
     IF old.api_key_id IS NULL THEN
         RAISE EXCEPTION 'The organization has no API key %.', p_api_key_id
             USING ERRCODE = 'PT404', DETAIL = json_build_object('apiKeyId', p_api_key_id)::text;
+    ELSIF old.is_token THEN
+        RAISE EXCEPTION '% stands for a token, which only its issuer makes anew.', p_api_key_id
+            USING ERRCODE = 'PT409', DETAIL = json_build_object('apiKeyId', p_api_key_id)::text;
     ELSIF old.revoked_at IS NOT NULL OR old.expires_at <= now() OR old.replaced_by IS NOT NULL THEN
         RAISE EXCEPTION 'API key % was revoked, has expired or was rotated before.', p_api_key_id
             USING ERRCODE = 'PT409', DETAIL = json_build_object('apiKeyId', p_api_key_id, 'revokedAt', old.revoked_at,
@@ -72,7 +75,7 @@ BEGIN
     WHERE k.organization_id = p_organization_id AND k.api_key_id = p_api_key_id;
 END $$;
 COMMENT ON FUNCTION rotate_api_key(uuid, uuid, interval) IS
-'Makes a new API key with the old one''s name, user, role, expiry and bounds, and returns it once. The old one ends at once, or works beside it for p_grace (at most 30 days). Raises PT400, PT403, PT404 for an unknown key, PT409 for one that has ended or was rotated before.';
+'Makes a new API key with the old one''s name, user, role, expiry and bounds, and returns it once. The old one ends at once, or works beside it for p_grace (at most 30 days). Raises PT400, PT403, PT404 for an unknown key, PT409 for one that has ended, was rotated before or stands for a token.';
 
 CREATE FUNCTION new_api_key(p_organization_id uuid) RETURNS text
     LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -16,7 +16,9 @@ ALTER TABLE api_keys
     ADD COLUMN allowed_providers text[],
     ADD COLUMN requests_per_minute integer CHECK (requests_per_minute >= 0),
     ADD COLUMN tokens_per_minute bigint CHECK (tokens_per_minute >= 0),
-    ADD COLUMN replaced_by uuid;
+    ADD COLUMN replaced_by uuid,
+    ADD COLUMN is_token boolean NOT NULL DEFAULT false;
+CREATE INDEX api_keys_tokens ON api_keys (expires_at) WHERE is_token;
 
 -- Functions whose parameters or results change are made anew.
 DROP FUNCTION IF EXISTS open_call(uuid, bytea, text, integer, integer, text, text[], uuid, text, text, bytea, interval, text, uuid, text);

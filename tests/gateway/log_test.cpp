@@ -10,7 +10,8 @@ class LogTest : public testing::Test {
 protected:
   void TearDown() override { set_log_level(LogLevel::info); }
 
-  template <typename Writing> static std::string written(Writing writing) {
+  template <typename Writing>
+  static std::string written(Writing writing) {
     testing::internal::CaptureStderr();
     writing();
     return testing::internal::GetCapturedStderr();

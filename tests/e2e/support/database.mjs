@@ -6,7 +6,7 @@ import net from 'node:net';
 import pg from 'pg';
 import { environment } from './gateway.mjs';
 
-const kRole = 'holdfast_gateway';
+export const kRole = 'holdfast_gateway';
 
 export class Database {
   // Creates a database with the extension, and the role that gateways work under.
