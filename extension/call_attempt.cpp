@@ -1,4 +1,5 @@
 // The attempts of one governed call: when one has failed, its hold becomes the next one's.
+#include "extension/audit.hpp"
 #include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
@@ -44,6 +45,7 @@ struct Before {
   std::optional<std::string> call_key;
   std::string model;
   Usd amount;
+  bool has_ended = false; // this is a repeat
 };
 
 Next read_next(const pg::Arguments& arguments, TimestampTz now) {
@@ -100,6 +102,8 @@ Before find_before(const Next& next) {
   before.subject.tool = row.optional_text(7);
   before.model = row.optional_text(8).value_or(next.model);
   before.amount = row.usd(9);
+  const std::string status = row.text(10);
+  before.has_ended = status == "settled" || status == "released";
   return before;
 }
 
@@ -151,6 +155,30 @@ budget::HoldResult hold_next(const Next& next, const Before& before, TimestampTz
       .hint("The call is still open: settle or release it.");
 }
 
+void audit_attempt(const pg::Arguments& arguments, const Next& next, const Before& before,
+                   std::optional<Usd> cost) {
+  audit::Entry entry;
+  entry.organization_id = next.organization_id;
+  entry.event = "attempt_failed";
+  entry.hold_id = next.hold_id;
+  entry.workflow_id = before.subject.workflow_id;
+  entry.user_id = before.subject.user_id;
+  entry.api_key_id = before.subject.api_key_id;
+  entry.provider = before.subject.provider;
+  entry.model = before.model;
+  if (next.used) {
+    entry.prompt_tokens = next.used->prompt;
+    entry.completion_tokens = next.used->completion;
+  }
+  entry.cost = cost;
+  if (next.provider_ok) entry.latency_ms = next.latency_ms;
+  entry.fallback_used = next.was_fallback;
+  if (arguments.is_null(12))
+    audit::record(entry);
+  else
+    audit::record(entry, arguments.required(12, "p_metadata"));
+}
+
 } // namespace
 
 HOLDFAST_FUNCTION(holdfast_next_attempt) {
@@ -169,6 +197,7 @@ HOLDFAST_FUNCTION(holdfast_next_attempt) {
     report_provider(next, before);
     if (before.call_key)
       call_key::move({next.organization_id, *before.call_key}, next.hold_id, next.new_hold_id);
+    if (!before.has_ended) audit_attempt(arguments, next, before, cost);
   }
   return pg::ResultRow().add(hold.hold_id).add(cost).add_time(hold.expires_at).finish(fcinfo);
 }

@@ -1,5 +1,6 @@
 // Opening a governed call: everything that is decided before the provider is asked, in one
 // statement.
+#include "extension/audit.hpp"
 #include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
@@ -51,6 +52,7 @@ struct Opening {
   std::string routing;             // cheapest, fastest, specified
   std::int32_t most_fallbacks = 0;
   std::vector<std::string> capabilities;
+  audit::Ids ids;
 };
 
 // Its result row.
@@ -73,6 +75,8 @@ struct Opened {
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
+constexpr std::int32_t kPaymentRequired = 402;
+constexpr std::int32_t kConflict = 409;
 
 void read_routing(const pg::Arguments& arguments, Opening& call) {
   if (!arguments.is_null(17)) call.models = pg::to_texts(arguments.required(17, "p_models"));
@@ -118,6 +122,8 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   if (!arguments.is_null(15)) call.ip = arguments.required(15, "p_ip");
   call.route = arguments.optional_text(16, "p_route");
   read_routing(arguments, call);
+  call.ids.request_id = arguments.optional_uuid(21);
+  call.ids.correlation_id = arguments.optional_text(22, "p_correlation_id");
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
 }
@@ -210,7 +216,7 @@ budget::HoldResult take_sized_hold(const Opening& call, routing::Route& route,
 
 // Counts the call on the rate limits; whether they let it through. Not preloaded, there are none.
 bool is_within_limits(const Opening& call, const organization::Key& key, Opened& opened,
-                      const std::optional<std::string>& provider, TimestampTz now) {
+                      const std::optional<std::string>& provider) {
   if (!rate_limit::is_on()) return true;
   rate_limit::Request request;
   request.organization_id = call.organization_id;
@@ -222,9 +228,10 @@ bool is_within_limits(const Opening& call, const organization::Key& key, Opened&
   request.provider = provider;
   request.route = call.route;
   request.workflow_id = call.workflow_id;
+  request.ids = call.ids;
   const std::int64_t tokens = std::int64_t{call.prompt_tokens} + call.completion_tokens;
   request.tokens = static_cast<std::int32_t>(std::min<std::int64_t>(tokens, PG_INT32_MAX));
-  opened.rate = rate_limit::decide(request, now);
+  opened.rate = rate_limit::decide(request);
   if (opened.rate.allowed) return true;
   opened.outcome = "limited";
   opened.retry_after_ms = opened.rate.retry_after_ms;
@@ -246,6 +253,38 @@ void forget_key(const Opening& call, const Uuid& hold_id) {
   if (call.call_key) call_key::forget(*call.call_key, hold_id);
 }
 
+// A call that is not opened is on record all the same. One that a rate limit refused is already.
+void audit_opening(const Opening& call, const Uuid& api_key_id, const Opened& opened) {
+  audit::Entry entry;
+  entry.organization_id = call.organization_id;
+  entry.ids = call.ids;
+  entry.workflow_id = call.workflow_id;
+  entry.user_id = opened.user_id;
+  entry.api_key_id = api_key_id;
+  entry.route = call.route;
+  if (opened.outcome != "denied") {
+    entry.event = opened.outcome == "replay" ? "replayed" : "in_flight";
+    entry.status = opened.outcome == "replay" ? opened.answer_status : kConflict;
+    entry.model = call.model;
+    audit::record(entry);
+    return;
+  }
+  const budget::Figures& figures = opened.hold.reservation.figures;
+  entry.event = "denied";
+  entry.status = kPaymentRequired;
+  entry.provider = opened.provider;
+  entry.model = opened.model;
+  if (opened.routing) entry.routing = pg::from_jsonb_text(*opened.routing);
+  JsonObject detail;
+  detail.text("scope", figures.scope)
+      .number("requestedUSD", opened.estimate.value_or(Usd()).str())
+      .number("spentUSD", figures.spent.str())
+      .number("heldUSD", figures.held.str());
+  if (figures.limit) detail.number("limitUSD", figures.limit->str());
+  entry.detail = detail.str();
+  audit::record_denial(entry);
+}
+
 Opened open(const Opening& call, TimestampTz now) {
   const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
   budget::pin_budgets(call.organization_id);
@@ -255,9 +294,11 @@ Opened open(const Opening& call, TimestampTz now) {
   if (call.call_key) {
     if (auto earlier = call_key::claim(*call.call_key, call.fingerprint, hold_id, now)) {
       // A repeat reaches no provider, but is a request like any other.
-      if (!is_within_limits(call, key, opened, std::nullopt, now)) return opened;
+      if (!is_within_limits(call, key, opened, std::nullopt)) return opened;
       Opened repeat = repeated(std::move(*earlier));
       repeat.rate = opened.rate;
+      repeat.user_id = opened.user_id;
+      audit_opening(call, key.api_key_id, repeat);
       return repeat;
     }
   }
@@ -275,7 +316,7 @@ Opened open(const Opening& call, TimestampTz now) {
       routing::find_route(wish_of(call, key, opened.advice.downgrade_model), now);
   opened.provider = route.chain.front().candidate.provider;
   opened.model = route.chain.front().candidate.model;
-  if (!is_within_limits(call, key, opened, opened.provider, now)) {
+  if (!is_within_limits(call, key, opened, opened.provider)) {
     forget_key(call, hold_id);
     return opened;
   }
@@ -288,10 +329,12 @@ Opened open(const Opening& call, TimestampTz now) {
   opened.hold = take_sized_hold(call, route, request, opened, now);
   opened.routing = route.json();
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
-  if (opened.hold.reservation.granted)
+  if (opened.hold.reservation.granted) {
     pass_breaker(opened);
-  else
-    forget_key(call, hold_id);
+    return opened;
+  }
+  forget_key(call, hold_id);
+  audit_opening(call, key.api_key_id, opened);
   return opened;
 }
 

@@ -1,4 +1,5 @@
 // Ending a governed call: settled with what it used, or released when it cost nothing.
+#include "extension/audit.hpp"
 #include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
@@ -74,6 +75,38 @@ Settlement read_settlement(const pg::Arguments& arguments) {
   return settlement;
 }
 
+// p_metadata and p_latency_ms are the arguments `metadata` and `latency`.
+void audit_end(const pg::Arguments& arguments, audit::Entry& entry, int metadata, int latency) {
+  if (!arguments.is_null(latency)) entry.latency_ms = arguments.integer(latency, "p_latency_ms");
+  if (arguments.is_null(metadata))
+    audit::record(entry);
+  else
+    audit::record(entry, arguments.required(metadata, "p_metadata"));
+}
+
+audit::Entry entry_of(const char* event, const Uuid& hold_id, const budget::Subject& subject) {
+  audit::Entry entry;
+  entry.organization_id = subject.organization_id;
+  entry.event = event;
+  entry.hold_id = hold_id;
+  entry.workflow_id = subject.workflow_id;
+  entry.user_id = subject.user_id;
+  entry.api_key_id = subject.api_key_id;
+  entry.provider = subject.provider;
+  return entry;
+}
+
+void audit_settlement(const pg::Arguments& arguments, const ledger::Charge& charge, Usd cost) {
+  audit::Entry entry = entry_of("settled", *charge.hold_id, charge.subject);
+  if (!arguments.is_null(10)) entry.status = arguments.integer(10, "p_answer_status");
+  entry.model = charge.model;
+  entry.prompt_tokens = charge.tokens.prompt;
+  entry.completion_tokens = charge.tokens.completion;
+  entry.cost = cost;
+  entry.fallback_used = charge.fallback_used;
+  audit_end(arguments, entry, 12, 14);
+}
+
 } // namespace
 
 HOLDFAST_FUNCTION(holdfast_settle_call) {
@@ -90,7 +123,10 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
                             arguments.integer(10, "p_answer_status"),
                             arguments.required(11, "p_answer"));
     remaining = budget::remaining_for(settlement.charge.subject, GetCurrentTimestamp());
-    if (!entry.duplicate) report_provider(arguments, 13, settlement.charge.subject.provider);
+    if (!entry.duplicate) {
+      report_provider(arguments, 13, settlement.charge.subject.provider);
+      audit_settlement(arguments, settlement.charge, entry.cost);
+    }
   }
   return pg::ResultRow()
       .add(entry.ledger_id)
@@ -117,5 +153,8 @@ HOLDFAST_FUNCTION(holdfast_release_call) {
   budget::apply(moves, now);
   report_provider(arguments, 2, hold->subject.provider);
   if (hold->call_key) call_key::forget({organization_id, *hold->call_key}, hold_id);
+  audit::Entry entry = entry_of("released", hold_id, hold->subject);
+  if (!arguments.is_null(6)) entry.status = arguments.integer(6, "p_answer_status");
+  audit_end(arguments, entry, 5, 3);
   return BoolGetDatum(true);
 }

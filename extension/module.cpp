@@ -1,5 +1,6 @@
 #include "extension/pg/postgres.hpp"
 
+#include "extension/audit.hpp"
 #include "extension/budget.hpp"
 #include "extension/ledger_entry.hpp"
 #include "extension/pg/settings.hpp"
@@ -25,6 +26,7 @@ void _PG_init(void) {
   holdfast::provider_health::start();
   holdfast::rate_limit::start();
   holdfast::routing::start();
+  holdfast::audit::start();
   holdfast::worker::start();
   holdfast::run::start();
   holdfast::pg::settings_complete();

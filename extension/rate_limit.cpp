@@ -177,34 +177,27 @@ Claims claims_of(const Request& request) {
   return all;
 }
 
-constexpr Oid kDenialTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
-                                INT8OID, INT4OID, INT4OID,        INT4OID, TEXTOID,
-                                UUIDOID, INETOID, TEXTOID,        TEXTOID, UUIDOID};
-pg::Statement insert_denial(
-    "INSERT INTO holdfast.rate_limit_denials (organization_id, denial_id, created_at, layer, unit,"
-    " limit_count, window_ms, retry_after_ms, tokens, user_id, api_key_id, ip, provider, route,"
-    " workflow_id)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-    kDenialTypes);
-
-void record_denial(const Request& request, const Decision& decision, TimestampTz now) {
-  pg::Parameters row;
-  row.add(request.organization_id)
-      .add(pg::new_uuid())
-      .add(TimestampTzGetDatum(now))
-      .text(name_of(*decision.layer))
-      .text(name_of(decision.unit))
-      .add_int64(decision.limit)
-      .add_int32(static_cast<std::int32_t>(decision.window / kUsPerMs))
-      .add_int32(decision.retry_after_ms)
-      .add_int32(request.tokens)
-      .text(request.user_id)
-      .add(request.api_key_id);
-  if (request.ip)
-    row.add(*request.ip);
-  else
-    row.null();
-  insert_denial.run(row.text(request.provider).text(request.route).add(request.workflow_id));
+void record_denial(const Request& request, const Decision& decision) {
+  audit::Entry entry;
+  entry.organization_id = request.organization_id;
+  entry.event = "limited";
+  entry.status = kTooManyRequests;
+  entry.ids = request.ids;
+  entry.workflow_id = request.workflow_id;
+  entry.user_id = request.user_id;
+  entry.api_key_id = request.api_key_id;
+  entry.route = request.route;
+  entry.provider = request.provider;
+  JsonObject detail;
+  detail.text("layer", name_of(*decision.layer))
+      .text("unit", name_of(decision.unit))
+      .number("limit", decision.limit)
+      .number("windowMs", decision.window / kUsPerMs)
+      .number("retryAfterMs", decision.retry_after_ms)
+      .number("tokens", request.tokens);
+  if (request.ip) detail.text("ip", pg::inet_text(*request.ip));
+  entry.detail = detail.str();
+  audit::record_denial(entry);
   pg::set_response_status(kTooManyRequests);
 }
 
@@ -268,7 +261,7 @@ bool is_on() {
   return area.is_there();
 }
 
-Decision decide(const Request& request, TimestampTz now) {
+Decision decide(const Request& request) {
   RateLimiter& counted = limiter();
   know_rules();
   const Claims claims = claims_of(request);
@@ -290,7 +283,7 @@ Decision decide(const Request& request, TimestampTz now) {
   decision.window = claims.claims[at].limit.window;
   decision.reset_ms = to_ms(verdict.reset);
   decision.retry_after_ms = to_ms(verdict.retry_after);
-  if (!decision.allowed && !request.waits) record_denial(request, decision, now);
+  if (!decision.allowed && !request.waits) record_denial(request, decision);
   return decision;
 }
 
@@ -345,7 +338,7 @@ HOLDFAST_FUNCTION(holdfast_check_rate_limit) {
   rate_limit::Decision decision;
   {
     pg::Spi spi;
-    decision = rate_limit::decide(request, GetCurrentTimestamp());
+    decision = rate_limit::decide(request);
   }
   pg::ResultRow row;
   row.add_bool(decision.allowed);

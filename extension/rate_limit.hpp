@@ -1,5 +1,6 @@
 #pragma once
 
+#include "extension/audit.hpp"
 #include "extension/core/rate_limiter.hpp"
 #include "extension/core/uuid.hpp"
 #include "extension/pg/postgres.hpp"
@@ -30,6 +31,7 @@ struct Request {
   bool starts_run = false;
   bool waits = false; // and asks again: a refusal is nobody's answer, and not on record
   std::int32_t tokens = 0;
+  audit::Ids ids;
 };
 
 struct Decision {
@@ -43,9 +45,9 @@ struct Decision {
   std::int32_t retry_after_ms = 0;
 };
 
-// Counts the request, or records its denial (table rate_limit_denials) and sets PostgREST's status
+// Counts the request, or records its denial (audit event limited) and sets PostgREST's status
 // to 429. Needs a pg::Spi. Throws Error 55000 where there is no memory.
-Decision decide(const Request& request, TimestampTz now);
+Decision decide(const Request& request);
 
 // Writes what is counted to a file from time to time, so that a crash forgets little.
 void save_if_due();

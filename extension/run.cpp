@@ -18,7 +18,7 @@ constexpr Oid kIdTypes[] = {UUIDOID, UUIDOID};
 pg::Statement lock_run(
     "SELECT status, definition::text, input::text, user_id, api_key_id, community_id, tool,"
     " intent_workflow_id, hold_id, max_cost, drawn, total_cost, split_key, last_event, deadline_at,"
-    " time_left_ms, ended_at IS NOT NULL, coalesce(error::text, '')"
+    " time_left_ms, ended_at IS NOT NULL, coalesce(error::text, ''), replay_token"
     " FROM holdfast.workflow_runs WHERE organization_id = $1 AND run_id = $2 FOR NO KEY UPDATE",
     kIdTypes);
 pg::Statement find_steps(
@@ -103,6 +103,7 @@ void read_run(const pg::Row& row, Run& run) {
   if (!row.is_null(16)) run.time_left_ms = row.bigint(16);
   run.ended = row.boolean(17);
   run.error = row.text(18);
+  run.replay_token = row.uuid(19);
 }
 
 void read_step(const pg::Row& row, Run& run) {
@@ -257,6 +258,25 @@ void tell(Run& run, const char* event, const std::optional<std::string>& step_id
                        .text(event)
                        .text(step_id)
                        .text(detail));
+  // That it could begin, and did, is told by how it ended.
+  if (event == std::string_view("step.ready") || event == std::string_view("step.started")) return;
+  audit::Entry entry = audit_entry(run, event, step_id);
+  entry.detail = detail;
+  audit::record(entry);
+}
+
+audit::Entry audit_entry(const Run& run, const char* event,
+                         const std::optional<std::string>& step_id) {
+  audit::Entry entry;
+  entry.organization_id = run.organization_id();
+  entry.event = event;
+  entry.run_id = run.run_id;
+  entry.step_id = step_id;
+  entry.replay_token = run.replay_token;
+  entry.workflow_id = run.subject.workflow_id;
+  entry.user_id = run.subject.user_id;
+  entry.api_key_id = run.subject.api_key_id;
+  return entry;
 }
 
 void move_on(Run& run, TimestampTz now) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "extension/audit.hpp"
 #include "extension/budget.hpp"
 #include "extension/core/run_plan.hpp"
 #include "extension/ledger.hpp"
@@ -41,6 +42,7 @@ struct StepRow {
 struct Run {
   budget::Subject subject; // whose budgets its calls count against
   Uuid run_id;
+  std::optional<Uuid> replay_token;
   std::string status;
   RunDefinition definition;
   RunState state;
@@ -66,7 +68,11 @@ void load(const Uuid& organization_id, const Uuid& run_id, Run& run);
 // The position of a step. Throws Error PT404.
 std::size_t position_of(const Run& run, const std::string& step_id);
 
-// Records an event. `detail` is a JSON object.
+// A row of the audit log about the run, or about one of its steps.
+audit::Entry audit_entry(const Run& run, const char* event,
+                         const std::optional<std::string>& step_id);
+
+// Records an event, also in the audit log. `detail` is a JSON object.
 void tell(Run& run, const char* event, const std::optional<std::string>& step_id,
           const std::string& detail = "{}");
 

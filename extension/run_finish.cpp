@@ -157,9 +157,18 @@ void report_provider(const Attempt& attempt, const std::optional<bool>& ok,
 
 // Settles, and adds the cost to the run's and the step's figures.
 ledger::Entry charge_run(run::Run& run, const Attempt& attempt, const ledger::Charge& charge,
-                         TimestampTz now) {
+                         std::optional<std::int64_t> latency_ms, TimestampTz now) {
   const ledger::Entry entry = run::settle(run, charge, now);
   if (entry.duplicate) return entry;
+  audit::Entry row = run::audit_entry(run, "settled", run.definition.steps[attempt.step].id);
+  row.hold_id = attempt.hold_id;
+  row.provider = attempt.provider;
+  row.model = attempt.model;
+  row.prompt_tokens = charge.tokens.prompt;
+  row.completion_tokens = charge.tokens.completion;
+  row.cost = entry.cost;
+  row.latency_ms = latency_ms;
+  audit::record(row);
   run.total_cost += entry.cost;
   run::StepRow& step = run.steps[attempt.step];
   step.cost += entry.cost;
@@ -256,7 +265,7 @@ Finished complete_step(const pg::Arguments& arguments, TimestampTz now) {
   ledger::Charge charge = read_charge(arguments, 5, run, attempt);
   add_members(*charge.metadata, arguments.required(13, "p_metadata"));
   Finished finished;
-  finished.entry = charge_run(run, attempt, charge, now);
+  finished.entry = charge_run(run, attempt, charge, latency_ms, now);
   finished.duplicate = attempt.has_ended();
   finished.accepted = finished.duplicate ? attempt.outcome != "superseded" : attempt.is_own;
   if (!finished.duplicate) {
@@ -318,8 +327,8 @@ void end_money(const pg::Arguments& arguments, run::Run& run, const Attempt& att
                Finished& finished, TimestampTz now) {
   constexpr int kPromptTokens = 9;
   if (!arguments.is_null(kPromptTokens))
-    finished.entry =
-        charge_run(run, attempt, read_charge(arguments, kPromptTokens, run, attempt), now);
+    finished.entry = charge_run(run, attempt, read_charge(arguments, kPromptTokens, run, attempt),
+                                std::nullopt, now);
   else if (attempt.has_ended())
     return;
   else if (arguments.boolean(8, "p_maybe_charged"))

@@ -93,6 +93,12 @@ Complaint set_trusted_proxies(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_audit(Config& config, const std::string& text) {
+  if (text != "true" && text != "false") return "must be true or false";
+  config.audit = text == "true";
+  return std::nullopt;
+}
+
 Complaint set_least_level(Config& config, const std::string& text) {
   const auto level = log_level_named(text);
   if (!level) return "must be debug, info, warning or error";
@@ -176,6 +182,9 @@ const std::vector<Setting>& settings() {
          set_trusted_proxies},
         {"--log-level", "HOLDFAST_LOG_LEVEL", "info",
          "least level that is logged: debug, info, warning or error", set_least_level},
+        {"--audit", "ORCHESTRATOR_ENABLE_AUDIT", "true",
+         "whether calls that were made leave a row in the audit log; refusals always do",
+         set_audit},
         {"--run-steps", "", "16",
          "steps of workflows done at the same time; 0 leaves them to others",
          number(0, 256, HOLDFAST_FIELD(run_steps))},

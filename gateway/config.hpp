@@ -39,6 +39,7 @@ struct Config {
   int run_lease_ms = 30000;
   std::string default_provider;
   LogLevel log_level = LogLevel::info;
+  bool audit = true;
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;
   TokenSettings token_settings{"", "", "authenticated", ""};

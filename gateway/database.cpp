@@ -34,7 +34,7 @@ constexpr Statement kOpenCall{
     "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
     "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text, "
     "p_models => $16::text[], p_routing => $17::text, p_fallbacks => $18::integer, "
-    "p_capabilities => $19::text[])",
+    "p_capabilities => $19::text[], p_request_id => $20::uuid, p_correlation_id => $21::text)",
     false};
 
 constexpr Statement kSettleCall{
@@ -69,8 +69,17 @@ constexpr Statement kPauseProvider{
 constexpr Statement kReleaseCall{
     "holdfast_release_call",
     "SELECT holdfast.release_call(p_organization_id => $1::uuid, p_hold_id => $2::uuid, "
-    "p_provider_ok => $3::boolean, p_latency_ms => $4::integer, p_trial => $5::bigint)",
+    "p_provider_ok => $3::boolean, p_latency_ms => $4::integer, p_trial => $5::bigint, "
+    "p_metadata => $6::jsonb, p_answer_status => $7::integer)",
     true};
+
+constexpr Statement kRecordRefusal{
+    "holdfast_record_refusal",
+    "SELECT holdfast.record_refusal(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
+    "p_status => $3::integer, p_code => $4::text, p_request_id => $5::uuid, "
+    "p_correlation_id => $6::text, p_route => $7::text, p_provider => $8::text, "
+    "p_model => $9::text, p_user_id => $10::text, p_workflow_id => $11::uuid)",
+    false};
 
 constexpr Statement kExtendHold{
     "holdfast_extend_hold",
@@ -169,7 +178,8 @@ Database::Database(const std::string& conninfo, int pool_size) : pool_(conninfo,
 void Database::check() {
   try {
     pool_.prepare_all({&kAlive, &kAuthenticateKey, &kListModels, &kOpenCall, &kSettleCall,
-                       &kNextAttempt, &kPauseProvider, &kReleaseCall, &kExtendHold});
+                       &kNextAttempt, &kPauseProvider, &kReleaseCall, &kRecordRefusal,
+                       &kExtendHold});
     RunDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
@@ -215,13 +225,27 @@ OpenedCall Database::open_call(const OpenRequest& request) {
   if (!request.models.empty()) models = text_array(request.models);
   std::optional<std::string> capabilities;
   if (!request.capabilities.empty()) capabilities = text_array(request.capabilities);
-  const Rows rows = pool_.run(
-      kOpenCall,
-      {request.organization_id, bytea(request.key_hash), request.model,
-       tokens(request.prompt_tokens), tokens(request.completion_tokens), request.provider,
-       text_array(request.providers), request.workflow_id, request.user_id, request.idempotency_key,
-       fingerprint, milliseconds(request.ttl_ms), request.sizing, request.client_ip, request.route,
-       models, request.routing, std::to_string(request.fallbacks), capabilities});
+  const Rows rows = pool_.run(kOpenCall, {request.organization_id,
+                                          bytea(request.key_hash),
+                                          request.model,
+                                          tokens(request.prompt_tokens),
+                                          tokens(request.completion_tokens),
+                                          request.provider,
+                                          text_array(request.providers),
+                                          request.workflow_id,
+                                          request.user_id,
+                                          request.idempotency_key,
+                                          fingerprint,
+                                          milliseconds(request.ttl_ms),
+                                          request.sizing,
+                                          request.client_ip,
+                                          request.route,
+                                          models,
+                                          request.routing,
+                                          std::to_string(request.fallbacks),
+                                          capabilities,
+                                          request.request_id,
+                                          request.correlation_id});
   need_row(rows, "open_call");
   return opened_call(rows);
 }
@@ -260,10 +284,19 @@ void Database::pause_provider(const std::string& provider, const std::string& mo
   pool_.run(kPauseProvider, {provider, milliseconds(for_ms), reason, model});
 }
 
+void Database::record_refusal(const Refusal& refusal) {
+  const OpenRequest& request = refusal.request;
+  pool_.run(kRecordRefusal,
+            {request.organization_id, bytea(request.key_hash), std::to_string(refusal.status),
+             refusal.code, request.request_id, request.correlation_id, request.route,
+             request.provider, request.model, request.user_id, request.workflow_id});
+}
+
 bool Database::release_call(const Settlement& released) {
-  const Rows rows = pool_.run(kReleaseCall, {released.organization_id, released.hold_id,
-                                             boolean(released.provider_ok),
-                                             latency(released.latency_ms), released.trial});
+  const Rows rows = pool_.run(
+      kReleaseCall, {released.organization_id, released.hold_id, boolean(released.provider_ok),
+                     latency(released.latency_ms), released.trial, released.metadata_json,
+                     std::to_string(released.answer_status)});
   need_row(rows, "release_call");
   return rows.text(0, 0) == "t";
 }

@@ -49,6 +49,15 @@ struct OpenRequest {
   std::string routing = "cheapest";
   int fallbacks = 0;
   std::vector<std::string> capabilities;
+  std::string request_id;
+  std::string correlation_id;
+};
+
+// A request that the database refused though it knows its key.
+struct Refusal {
+  int status = 0;
+  std::string code;
+  const OpenRequest& request;
 };
 
 // A failed attempt, and the provider and model that are to take over from it.
@@ -159,7 +168,10 @@ public:
   // Tells all gateways that a provider (for one model, or "" for all) is not to be asked for now.
   void pause_provider(const std::string& provider, const std::string& model, std::int64_t for_ms,
                       const std::string& reason);
-  // Of the settlement only the organization, the hold and how the provider did count.
+  // Leaves the refusal on record.
+  void record_refusal(const Refusal& refusal);
+  // Of the settlement only the organization, the hold, the status of the answer, the metadata and
+  // how the provider did count.
   bool release_call(const Settlement& released);
   void extend_hold(const std::string& organization_id, const std::string& hold_id,
                    std::int64_t ttl_ms);

@@ -157,6 +157,24 @@ std::vector<Candidate> chain_of(const OpenedCall& opened) {
   return chain;
 }
 
+// A refusal that the database raises leaves no record by itself. One of an unknown key is nobody's.
+OpenedCall ask_database(Database& database, const RequestContext& context,
+                        const OpenRequest& asked) {
+  try {
+    return database.open_call(asked);
+  } catch (const DatabaseError& error) {
+    if (error.sqlstate.compare(0, 2, "PT") == 0 && error.sqlstate != "PT401") {
+      const HttpError told = error_from_database(error);
+      try {
+        database.record_refusal({told.status, told.code, asked});
+      } catch (const std::exception& trouble) {
+        log_event(LogLevel::warning, "refusal_unrecorded", context, trouble.what());
+      }
+    }
+    throw;
+  }
+}
+
 HttpError no_place() {
   HttpError error(503, "settlements_waiting",
                   "Too many calls wait to be settled in the database, so no more are made. Try "
@@ -185,7 +203,9 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   OpenRequest asked = open_request(*services.config.now(), order);
   if (!context.client_ip.empty()) asked.client_ip = context.client_ip;
   asked.route = context.route;
-  OpenedCall opened = services.database.open_call(asked);
+  asked.request_id = context.request_id;
+  asked.correlation_id = context.correlation_id;
+  OpenedCall opened = ask_database(services.database, context, asked);
   context.provider = opened.provider;
   if (opened.rate && opened.outcome != OpenOutcome::limited) {
     for (auto& header : rate_headers(*opened.rate))
@@ -242,7 +262,7 @@ GovernedCall::~GovernedCall() {
 const ProviderConfig& GovernedCall::begin_attempt() {
   const ProviderConfig* config = find_provider_config(*config_, opened_.provider);
   if (config == nullptr) {
-    release();
+    release(422);
     throw HttpError(422, "provider_not_configured",
                     "The provider " + opened_.provider + " has no key in this gateway.");
   }
@@ -347,8 +367,10 @@ std::optional<SettledCall> GovernedCall::settle(int answer_status, const std::st
   return settled;
 }
 
-void GovernedCall::release() {
+void GovernedCall::release(int answer_status) {
   Settlement released;
+  released.answer_status = answer_status;
+  released.metadata_json = metadata_text();
   released.organization_id = order_.controls.key.organization_id;
   released.hold_id = opened_.hold_id;
   note_provider(released);

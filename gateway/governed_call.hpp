@@ -116,8 +116,8 @@ public:
   // it: nothing is returned when the database is to take it later.
   std::optional<SettledCall> settle(int answer_status, const std::string& answer);
 
-  // Gives the hold back: the provider charged nothing.
-  void release();
+  // Gives the hold back: the provider charged nothing. `answer_status` is what the caller is told.
+  void release(int answer_status);
 
   // For the provider's circuit breaker: its answer has begun, or it failed.
   void note_began();

@@ -1,6 +1,9 @@
 #include "gateway/ids.hpp"
 
+#include "extension/core/uuid.hpp"
+
 #include <array>
+#include <chrono>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdexcept>
@@ -22,13 +25,13 @@ bool dash_belongs_at(std::size_t index) {
 } // namespace
 
 std::string new_uuid() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+  std::array<std::uint8_t, 16> random{};
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
     throw std::runtime_error("the system gave no random bytes");
   }
-  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
-  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
-  return with_dashes(to_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
+  return uuid_v7(static_cast<std::uint64_t>(ms), random).str();
 }
 
 std::optional<std::string> canonical_uuid(std::string_view text) {

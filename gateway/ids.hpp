@@ -7,7 +7,8 @@
 
 namespace holdfast::gateway {
 
-// A random UUID (version 4), lower case with dashes. Throws std::runtime_error without entropy.
+// A fresh UUID (version 7: later ones sort later), lower case with dashes. Throws
+// std::runtime_error without entropy.
 std::string new_uuid();
 
 // The UUID in lower case with dashes, given with or without dashes; nothing when it is none.

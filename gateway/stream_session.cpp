@@ -129,7 +129,7 @@ HttpError failed_attempt(const RequestContext& context, GovernedCall& call, Erro
   call.note_failed(error);
   HttpError told = error_from_provider(error, call.provider());
   if (!error.maybe_charged) {
-    call.release();
+    call.release(told.status);
     return told;
   }
   told.message += " What it may have used was charged as an estimate.";

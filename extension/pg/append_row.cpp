@@ -13,7 +13,7 @@ int count_columns(TupleDesc shape) { // without those that were dropped
   return count;
 }
 
-bool is_plain(Relation table, int columns) {
+bool is_plain(Relation table, int columns, bool is_partition) {
   const TupleDesc shape = RelationGetDescr(table);
   const TriggerDesc* triggers = table->trigdesc;
   const bool fires =
@@ -22,8 +22,9 @@ bool is_plain(Relation table, int columns) {
        triggers->trig_insert_before_statement || triggers->trig_insert_after_statement);
   const bool checks = shape->constr != nullptr &&
                       (shape->constr->num_check > 0 || shape->constr->has_generated_stored);
-  return table->rd_rel->relkind == RELKIND_RELATION && !table->rd_rel->relispartition &&
-         !table->rd_rel->relhasrules && !table->rd_rel->relforcerowsecurity && !fires && !checks &&
+  return table->rd_rel->relkind == RELKIND_RELATION &&
+         table->rd_rel->relispartition == is_partition && !table->rd_rel->relhasrules &&
+         !table->rd_rel->relforcerowsecurity && !fires && !checks &&
          count_columns(shape) == columns;
 }
 
@@ -84,12 +85,40 @@ void AppendTable::forget_if(Oid relation) {
   if (relation == table_ || relation == InvalidOid) table_ = InvalidOid;
 }
 
+AppendTable& AppendTable::at(TimestampTz moment) {
+  if (moment >= from_ && moment < to_) return *this;
+  const auto first_day = [](std::int32_t month) { // a moment; dates count from 2000-01-01
+    const int day = date2j(month / 12, month % 12 + 1, 1) - POSTGRES_EPOCH_JDATE;
+    return static_cast<TimestampTz>(day) * USECS_PER_DAY;
+  };
+  int year = 0;
+  int month = 0;
+  int day = 0;
+  j2date(utc_day(moment) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+  month_ = year * 12 + month - 1;
+  from_ = first_day(month_);
+  to_ = first_day(month_ + 1);
+  table_ = InvalidOid;
+  return *this;
+}
+
+// Only inside call().
+Oid AppendTable::find_table() const {
+  if (!is_partitioned_) return relation_id(schema_, table_name_);
+  std::array<char, NAMEDATALEN> name{};
+  snprintf(name.data(), name.size(), "%s_%04d%02d", table_name_, month_ / 12, month_ % 12 + 1);
+  const Oid found = get_relname_relid(name.data(), get_namespace_oid(schema_, false));
+  if (OidIsValid(found)) return found;
+  snprintf(name.data(), name.size(), "%s_rest", table_name_);
+  return relation_id(schema_, name.data());
+}
+
 void AppendTable::look_up() {
   if (OidIsValid(table_)) return;
-  const Oid found = relation_id(schema_, table_name_);
+  const Oid found = find_table();
   const Relation table = table_open(found, AccessShareLock);
   look_up_columns(table);
-  is_plain_ = is_plain(table, count_) && look_up_indexes(table);
+  is_plain_ = is_plain(table, count_, is_partitioned_) && look_up_indexes(table);
   table_close(table, AccessShareLock);
   table_ = found;
 }

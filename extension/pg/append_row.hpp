@@ -10,11 +10,21 @@ class AppendTable {
 public:
   static constexpr int kMostColumns = Parameters::kMost;
 
+  // Rows of a table that is partitioned by month (UTC) go straight to the partition of their time,
+  // which is named <table>_<yyyymm>, or to <table>_rest where there is none. The server tells that
+  // one's users when a new partition takes a part of it.
+  enum class Partitions { none, by_month };
+
   template <std::size_t count>
-  constexpr AppendTable(const char* schema, const char* table, const char* const (&columns)[count])
-      : schema_(schema), table_name_(table), columns_(columns), count_(static_cast<int>(count)) {
+  constexpr AppendTable(const char* schema, const char* table, const char* const (&columns)[count],
+                        Partitions partitions = Partitions::none)
+      : schema_(schema), table_name_(table), columns_(columns), count_(static_cast<int>(count)),
+        is_partitioned_(partitions == Partitions::by_month) {
     static_assert(count <= kMostColumns);
   }
+
+  // The same, for rows of this moment. Has to be asked of a partitioned table for each row.
+  AppendTable& at(TimestampTz moment);
 
   // Has to be called at load time: it registers for changes of the table.
   void watch();
@@ -30,6 +40,7 @@ private:
     std::optional<Datum> value;
   };
 
+  Oid find_table() const;
   void look_up();
   void look_up_columns(Relation table);
   bool look_up_indexes(Relation table);
@@ -39,6 +50,10 @@ private:
   const char* table_name_;
   const char* const* columns_;
   int count_;
+  bool is_partitioned_;
+  std::int32_t month_ = -1; // whose partition it is, counted from the year 0
+  TimestampTz from_ = 0;    // the moments that belong to it
+  TimestampTz to_ = 0;
   Oid table_ = InvalidOid;
   bool is_plain_ = false;
   int index_count_ = 0;

@@ -76,6 +76,50 @@ std::optional<std::string> JsonbObject::object_text(const char* name) const {
   return std::string(call([=] { return JsonbToCString(nullptr, object, length); }));
 }
 
+namespace {
+
+std::optional<JsonbValue> find_member(Datum jsonb, const char* name) {
+  const JsonbValue* value = call([=]() -> const JsonbValue* {
+    Jsonb* object = DatumGetJsonbP(jsonb);
+    if (!JB_ROOT_IS_OBJECT(object)) return nullptr;
+    return getKeyJsonValueFromContainer(&object->root, name, static_cast<int>(std::strlen(name)),
+                                        nullptr);
+  });
+  if (value == nullptr || value->type == jbvNull) return std::nullopt;
+  return *value;
+}
+
+} // namespace
+
+std::optional<std::string> text_if_any(Datum jsonb, const char* name) {
+  const std::optional<JsonbValue> value = find_member(jsonb, name);
+  if (!value || value->type != jbvString) return std::nullopt;
+  const auto length = static_cast<std::size_t>(value->val.string.len);
+  if (length == 0 || length > 255) return std::nullopt;
+  return std::string(value->val.string.val, length);
+}
+
+std::optional<bool> truth_if_any(Datum jsonb, const char* name) {
+  const std::optional<JsonbValue> value = find_member(jsonb, name);
+  if (!value || value->type != jbvBool) return std::nullopt;
+  return value->val.boolean;
+}
+
+std::optional<Datum> nested_if_any(Datum jsonb, const char* name) {
+  std::optional<JsonbValue> value = find_member(jsonb, name);
+  if (!value || value->type != jbvBinary) return std::nullopt;
+  JsonbValue* found = &*value;
+  return call([=] { return JsonbPGetDatum(JsonbValueToJsonb(found)); });
+}
+
+std::optional<std::string> nested_text_if_any(Datum jsonb, const char* name) {
+  const std::optional<JsonbValue> value = find_member(jsonb, name);
+  if (!value || value->type != jbvBinary) return std::nullopt;
+  JsonbContainer* nested = value->val.binary.data;
+  const int length = value->val.binary.len;
+  return std::string(call([=] { return JsonbToCString(nullptr, nested, length); }));
+}
+
 std::vector<JsonbContainer*> array_objects(Datum jsonb, const char* what, std::uint32_t most) {
   Jsonb* array = call([=] { return DatumGetJsonbP(jsonb); });
   const std::uint32_t count = JB_ROOT_COUNT(array);

@@ -209,6 +209,10 @@ Datum from_dates(const std::vector<std::int32_t>& days) {
   return make_array(values, DATEOID, 4, true, TYPALIGN_INT);
 }
 
+std::string inet_text(Datum inet) {
+  return call([=] { return DatumGetCString(DirectFunctionCall1(inet_out, inet)); });
+}
+
 Datum from_jsonb_text(std::string_view json) {
   const std::string text(json);
   const char* chars = text.c_str();
@@ -226,11 +230,19 @@ Datum empty_jsonb() {
 }
 
 Uuid new_uuid() {
+  return new_uuid(GetCurrentTimestamp());
+}
+
+Uuid new_uuid(TimestampTz moment) {
   std::array<std::uint8_t, 16> random{};
   std::mt19937_64& source = random_source();
   const std::array<std::uint64_t, 2> words = {source(), source()};
   std::memcpy(random.data(), words.data(), random.size());
-  const std::int64_t unix_us = GetCurrentTimestamp() + kUnixEpochSeconds * USECS_PER_SEC;
+  // Twelve of the random bits tell the microsecond, so that the ids of a process sort as they came.
+  const std::int64_t part = (moment % 1000 + 1000) % 1000 * 4096 / 1000;
+  random[6] = static_cast<std::uint8_t>(part >> 8);
+  random[7] = static_cast<std::uint8_t>(part);
+  const std::int64_t unix_us = moment + kUnixEpochSeconds * USECS_PER_SEC;
   return uuid_v7(static_cast<std::uint64_t>(unix_us / 1000), random);
 }
 

@@ -27,6 +27,9 @@ void require_object(Datum jsonb, const char* what);
 // The text of a jsonb value. Throws Error PT400 naming `what` unless it is an object.
 std::string json_object_text(Datum jsonb, const char* what);
 
+// An address as text, without the length of its mask where that is all of it.
+std::string inet_text(Datum inet);
+
 Datum from_uuid(const Uuid& uuid);
 Datum from_text(std::string_view text);
 Datum from_bytes(std::string_view bytes);
@@ -39,8 +42,9 @@ Datum from_dates(const std::vector<std::int32_t>& days);
 Datum from_jsonb_text(std::string_view json);
 Datum empty_jsonb(); // {}, the same for ever
 
-// A fresh, time-ordered id.
+// A fresh, time-ordered id, of this moment or of a given one.
 Uuid new_uuid();
+Uuid new_uuid(TimestampTz moment);
 
 // The day of a moment in UTC, counted from 2000-01-01.
 std::int32_t utc_day(TimestampTz moment);

@@ -34,7 +34,7 @@ SELECT pg_temp.call(:'narrow', 'gpt-4o-mini');
 -- Its own limits, in place of those of all keys.
 SELECT api_key AS slow, api_key_id AS slow_id FROM holdfast.create_api_key(:org, 'slow', p_requests_per_minute => 2) \gset
 SELECT n, pg_temp.call(:'slow', CASE WHEN n > 0 THEN 'gpt-4o-mini' END) FROM generate_series(1, 3) n;
-SELECT layer, unit, limit_count, window_ms, api_key_id = :'slow_id' AS is_the_key, provider FROM holdfast.rate_limit_denials WHERE organization_id = :org;
+SELECT detail - 'retryAfterMs' AS detail, api_key_id = :'slow_id' AS is_the_key, provider FROM holdfast.get_audit_log(:org, 'limited');
 SELECT api_key AS terse FROM holdfast.create_api_key(:org, 'terse', p_tokens_per_minute => 30) \gset
 SELECT pg_temp.call(:'terse', 'gpt-4o-mini');
 SELECT pg_temp.call(:'terse', 'gpt-4o-mini');

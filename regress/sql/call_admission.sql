@@ -23,7 +23,7 @@ SELECT current_setting('response.status');
 COMMIT;
 SELECT count(*) FROM holdfast.idempotent_calls WHERE organization_id = :org AND idempotency_key = 'two';
 SELECT count(*) FROM holdfast.holds WHERE organization_id = :org;
-SELECT layer, unit, limit_count, tokens, user_id, provider FROM holdfast.rate_limit_denials WHERE organization_id = :org;
+SELECT detail - 'retryAfterMs' AS detail, user_id, provider FROM holdfast.get_audit_log(:org, 'limited');
 SELECT holdfast.reset_rate_limit('user');
 
 -- A provider whose calls fail: the next cheapest is asked; one that is named is refused.

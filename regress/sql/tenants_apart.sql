@@ -21,8 +21,9 @@ SELECT count(h.hold_id), count(r.ledger_id) FROM sample s,
     LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_user_id => 'ann', p_ttl => '1 microsecond') h,
     LATERAL holdfast.record_usage_and_increment(s.workflow_id, s.organization_id, 'm', 1, 1, 0.25, p_user_id => 'ann') r;
 SELECT count(*) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 7) h WHERE NOT h.granted;
-INSERT INTO holdfast.rate_limit_denials (organization_id, denial_id, created_at, layer, unit, limit_count, window_ms, retry_after_ms, tokens)
-SELECT organization_id, gen_random_uuid(), now(), 'user', 'requests', 100, 60000, 1, 0 FROM sample;
+INSERT INTO holdfast.ai_audit_log (organization_id, audit_id, created_at, event)
+SELECT organization_id, gen_random_uuid(), now(), 'settled' FROM sample;
+SELECT count(holdfast.set_audit(organization_id)) FROM sample;
 ALTER TABLE sample ADD COLUMN hold_id uuid, ADD COLUMN key_id uuid, ADD COLUMN entry_id uuid;
 SELECT count(holdfast.write_off_call(h.hold_id, h.organization_id, 'test')) FROM holdfast.holds h JOIN sample s USING (organization_id);
 SELECT count(h.hold_id) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_ttl => '1 microsecond') h;
@@ -48,7 +49,8 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
       share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,replay_stored,check_graph_in_use,
-      initial_workflow_state,workflow_faults,maintenance_lock,new_api_key}'::text[]);
+      initial_workflow_state,workflow_faults,maintenance_lock,new_api_key,
+      audit_id_floor,audit_month_table,make_audit_month,drop_audit_before,keep_audit_months,keep_tenants_apart}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE')
@@ -145,7 +147,7 @@ SELECT c.relname,
        pg_temp.rows_of(c.oid, 'holdfast_operator', '', :theirs) AS operator,
        pg_temp.rows_of(c.oid, 'holdfast_operator', '{"organization_id": "7e000000-0000-0000-0000-000000000001"}', :theirs) AS bound_operator
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
-WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v') ORDER BY 1;
+WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition ORDER BY 1;
 -- What has no organization is the price list, the graphs, or not the reader's.
 SELECT c.relname AS readable_without_organization FROM pg_class c
 WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')

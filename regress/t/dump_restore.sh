@@ -46,6 +46,11 @@ SELECT count(holdfast.create_workflow('$org', p_graph => 'render')) FROM generat
 SELECT count(c) FROM holdfast.claim_workflow_step('$org', 'pen', p_graph => 'render') c;
 INSERT INTO holdfast.idempotent_calls (organization_id, idempotency_key, fingerprint, hold_id, created_at, answer_status, answer)
 VALUES ('$org', 'again', '\x01', 'd2000000-0000-4000-8000-0000000000f1', now(), 200, 'fine');
+SELECT holdfast.keep_audit_months(), holdfast.make_audit_month('2001-02-01');
+INSERT INTO holdfast.ai_audit_log (organization_id, audit_id, created_at, event) VALUES ('$org', gen_random_uuid(), '2001-01-01', 'early');
+SELECT holdfast.set_audit('$org', true, 'off');
+INSERT INTO holdfast.ai_audit_log (organization_id, audit_id, created_at, event)
+SELECT '$org', gen_random_uuid(), at, 'settled' FROM unnest(ARRAY[now(), '2001-02-15']) at;
 SQL
 
 # Every table and every sequence of the extension; their contents do not depend on the order of the rows. The shipped
@@ -81,6 +86,9 @@ SELECT holdfast.expire_holds();
 SELECT a.state, a.fence FROM holdfast.intent_workflows w, LATERAL holdfast.advance_workflow(w.id, '$org', 'drawing', 'drawn', 'pen', p_fence => 1) a
   WHERE w.state = 'drawing';
 SELECT c.state, c.attempt FROM holdfast.claim_workflow_step('$org', 'pen', p_graph => 'render') c;
+SELECT count(*), count(DISTINCT a.tableoid) FROM holdfast.get_audit_log('$org') JOIN holdfast.ai_audit_log a USING (audit_id);
+SELECT relrowsecurity, (SELECT tgenabled FROM pg_trigger WHERE tgrelid = c.oid AND tgname = 'append_only') FROM pg_class c WHERE relname = 'ai_audit_log_200102';
+SELECT holdfast.drop_audit_before('2001-03-01'), holdfast.keep_audit_months();
 SELECT count(*) FROM holdfast.check_invariants(p_full => true);
 SQL
 )
@@ -93,6 +101,9 @@ t
 1
 drawn 2
 drawing 1
+3 3
+t A
+2 0
 0
 EOF
 echo "$(wc -l <"$folder/before") tables and sequences are as they were"

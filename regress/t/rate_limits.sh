@@ -51,7 +51,7 @@ asks="INSERT INTO admissions SELECT '%s', clock_timestamp() FROM holdfast.check_
   at_once 60 "$(printf "$asks" global "NULL")"
   expect 'of all' "$(sql -c 'SELECT count(*) FROM admissions')" 5000
 }
-expect 'each refusal is a row' "$(sql -c 'SELECT count(*) FROM holdfast.rate_limit_denials')" \
+expect 'each refusal is a row' "$(sql -c "SELECT count(*) FROM holdfast.ai_audit_log WHERE event = 'limited'")" \
   "$((832 + 3 * 640 + 1280 + 3840 - 5000))"
 
 # Windows that slide under load: between two admissions that lie `limit` apart there is a whole window.

@@ -8,10 +8,6 @@ CREATE TRIGGER tell_every_process AFTER INSERT OR UPDATE OR DELETE ON rate_limit
     FOR EACH STATEMENT EXECUTE FUNCTION rate_limits_changed();
 ALTER TABLE rate_limits ENABLE ALWAYS TRIGGER tell_every_process;
 
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rate_limit_denials
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-ALTER TABLE rate_limit_denials ENABLE ALWAYS TRIGGER append_only;
-
 CREATE FUNCTION check_rate_limit(p_organization_id uuid, p_user_id text DEFAULT NULL, p_ip inet DEFAULT NULL,
                                  p_api_key_id uuid DEFAULT NULL, p_provider text DEFAULT NULL,
                                  p_tokens integer DEFAULT 0, p_route text DEFAULT NULL,
@@ -21,7 +17,7 @@ CREATE FUNCTION check_rate_limit(p_organization_id uuid, p_user_id text DEFAULT 
     LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_check_rate_limit';
 COMMENT ON FUNCTION check_rate_limit(uuid, text, inet, uuid, text, integer, text, boolean, uuid) IS
-'Counts one request of p_tokens tokens on every layer that applies (user, ip, api_key, workflow where p_starts_run, provider, global, in this order), or on none when one of them refuses. allowed: the figures are those of the layer with the fewest requests left. Not allowed: layer is the first that refused, unit says by what (requests, tokens, cooldown), retry_after_ms when the same request fits; a row of rate_limit_denials is kept and PostgREST answers 429. Exact in any sliding window, for all sessions together. Raises PT400, PT403, and 55000 where the library is not in shared_preload_libraries.';
+'Counts one request of p_tokens tokens on every layer that applies (user, ip, api_key, workflow where p_starts_run, provider, global, in this order), or on none when one of them refuses. allowed: the figures are those of the layer with the fewest requests left. Not allowed: layer is the first that refused, unit says by what (requests, tokens, cooldown), retry_after_ms when the same request fits; a row of ai_audit_log (event limited) is kept and PostgREST answers 429. Exact in any sliding window, for all sessions together. Raises PT400, PT403, and 55000 where the library is not in shared_preload_libraries.';
 
 CREATE FUNCTION get_rate_limits(OUT layer text, OUT route text, OUT requests integer, OUT tokens bigint,
                                 OUT window_ms integer, OUT is_shipped boolean)

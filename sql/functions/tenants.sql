@@ -16,3 +16,13 @@ CREATE FUNCTION sees_every_organization() RETURNS boolean
 $$;
 COMMENT ON FUNCTION sees_every_organization() IS
 'True for the owner and for roles with the profile operator, unless their claims name one organization.';
+
+CREATE FUNCTION keep_tenants_apart(p_table regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', p_table);
+    EXECUTE format('CREATE POLICY tenant ON %s USING (organization_id = (SELECT holdfast.current_organization())'
+                   ' OR (SELECT holdfast.sees_every_organization()))', p_table);
+END $$;
+COMMENT ON FUNCTION keep_tenants_apart(regclass) IS
+'Makes a table with an organization_id show each role its organization''s rows.';

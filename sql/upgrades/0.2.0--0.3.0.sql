@@ -8,6 +8,7 @@ ALTER TABLE workflows
     SET (fillfactor = 70);
 -- include tables/workflow_graph.sql
 -- include data/workflow_graphs.sql
+-- include tables/audit.sql
 -- include tables/rate_limit.sql
 
 -- What a key is bound to.

@@ -60,7 +60,8 @@ test('who calls too often is told so by 429, with what is left and when to come 
     await answered(await ask({ 'X-Holdfast-User': 'bob' }));
   });
   const denials = await world.database.query(
-    `SELECT layer, route, user_id, host(ip) AS ip FROM holdfast.rate_limit_denials ORDER BY created_at`);
+    `SELECT detail ->> 'layer' AS layer, route, user_id, detail ->> 'ip' AS ip FROM holdfast.ai_audit_log
+      WHERE event = 'limited' ORDER BY audit_id`);
   assert.deepEqual(denials, Array(2).fill(
     { layer: 'user', route: 'POST /api/ai/generate', user_id: 'ada', ip: '127.0.0.1' }));
 });

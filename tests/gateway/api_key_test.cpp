@@ -51,10 +51,10 @@ TEST(IdsTest, UuidsAreCanonical) {
   }
 }
 
-TEST(IdsTest, NewUuidsAreOfVersion4AndDiffer) {
+TEST(IdsTest, NewUuidsAreOfVersion7AndDiffer) {
   const std::string id = new_uuid();
   EXPECT_EQ(canonical_uuid(id), id);
-  EXPECT_EQ(id[14], '4');
+  EXPECT_EQ(id[14], '7');
   EXPECT_NE(std::string("89ab").find(id[19]), std::string::npos);
   EXPECT_NE(new_uuid(), id);
 }
