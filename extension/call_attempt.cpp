@@ -9,6 +9,7 @@
 #include "extension/pg/spi.hpp"
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/telemetry.hpp"
 
 using namespace holdfast;
 
@@ -197,7 +198,10 @@ HOLDFAST_FUNCTION(holdfast_next_attempt) {
     report_provider(next, before);
     if (before.call_key)
       call_key::move({next.organization_id, *before.call_key}, next.hold_id, next.new_hold_id);
-    if (!before.has_ended) audit_attempt(arguments, next, before, cost);
+    if (!before.has_ended) {
+      telemetry::count_fallback(before.subject.provider.value_or(""), next.provider);
+      audit_attempt(arguments, next, before, cost);
+    }
   }
   return pg::ResultRow().add(hold.hold_id).add(cost).add_time(hold.expires_at).finish(fcinfo);
 }

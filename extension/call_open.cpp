@@ -12,6 +12,7 @@
 #include "extension/provider_health.hpp"
 #include "extension/rate_limit.hpp"
 #include "extension/routing.hpp"
+#include "extension/telemetry.hpp"
 
 #include <algorithm>
 
@@ -331,6 +332,7 @@ Opened open(const Opening& call, TimestampTz now) {
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
   if (opened.hold.reservation.granted) {
     pass_breaker(opened);
+    telemetry::count_choice(opened.provider, call.routing);
     return opened;
   }
   forget_key(call, hold_id);

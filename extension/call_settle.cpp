@@ -8,6 +8,7 @@
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/telemetry.hpp"
 
 using namespace holdfast;
 
@@ -75,6 +76,11 @@ Settlement read_settlement(const pg::Arguments& arguments) {
   return settlement;
 }
 
+void count_charge(const ledger::Charge& charge, Usd cost) {
+  const std::int64_t tokens = charge.tokens.prompt + charge.tokens.completion;
+  if (charge.subject.provider) telemetry::count_charge(*charge.subject.provider, tokens, cost);
+}
+
 // p_metadata and p_latency_ms are the arguments `metadata` and `latency`.
 void audit_end(const pg::Arguments& arguments, audit::Entry& entry, int metadata, int latency) {
   if (!arguments.is_null(latency)) entry.latency_ms = arguments.integer(latency, "p_latency_ms");
@@ -125,6 +131,7 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
     remaining = budget::remaining_for(settlement.charge.subject, GetCurrentTimestamp());
     if (!entry.duplicate) {
       report_provider(arguments, 13, settlement.charge.subject.provider);
+      count_charge(settlement.charge, entry.cost);
       audit_settlement(arguments, settlement.charge, entry.cost);
     }
   }

@@ -9,6 +9,7 @@
 #include "extension/rate_limit.hpp"
 #include "extension/routing.hpp"
 #include "extension/run.hpp"
+#include "extension/telemetry.hpp"
 #include "extension/worker.hpp"
 #include "extension/workflow.hpp"
 
@@ -25,6 +26,7 @@ void _PG_init(void) {
   holdfast::workflow::start();
   holdfast::provider_health::start();
   holdfast::rate_limit::start();
+  holdfast::telemetry::start();
   holdfast::routing::start();
   holdfast::audit::start();
   holdfast::worker::start();

@@ -69,7 +69,6 @@ void note_request(RequestContext& context, CallOrder& order) {
   context.organization_id = order.controls.key.organization_id;
   order.metadata["requestId"] = context.request_id;
   order.metadata["correlationId"] = context.correlation_id;
-  if (!services.config.audit) order.metadata["audit"] = false;
   order.metadata["route"] = context.route;
   order.metadata["stream"] = order.chat.stream;
 }

@@ -201,6 +201,7 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   auto place = services.settlements.reserve();
   if (!place) throw no_place();
   OpenRequest asked = open_request(*services.config.now(), order);
+  if (!services.config.now()->audit) order.metadata["audit"] = false;
   if (!context.client_ip.empty()) asked.client_ip = context.client_ip;
   asked.route = context.route;
   asked.request_id = context.request_id;

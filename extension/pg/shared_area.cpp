@@ -7,7 +7,7 @@ namespace holdfast::pg {
 
 namespace {
 
-constexpr std::size_t kMostAreas = 4;
+constexpr std::size_t kMostAreas = 8;
 
 #if PG_VERSION_NUM >= 150000
 shmem_request_hook_type earlier_request = nullptr;

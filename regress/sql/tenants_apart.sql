@@ -117,7 +117,8 @@ INSERT INTO others VALUES
     ('breaker_admit', NULL), ('breaker_report', NULL), ('breaker_give_back', NULL), -- providers are everybody's
     ('breakers', NULL), ('provider_latencies', NULL), ('pause_provider', NULL),
     ('get_rate_limits', NULL), ('rate_limit_memory', NULL), ('set_rate_limit', NULL), ('reset_rate_limit', NULL),
-    ('reset_breaker', NULL);
+    ('reset_breaker', NULL),
+    ('provider_uses', NULL), ('provider_fallbacks', NULL), ('get_telemetry', NULL);
 SELECT DISTINCT p.proname AS function_without_a_test FROM pg_proc p
 WHERE p.pronamespace = 'holdfast'::regnamespace AND has_function_privilege('holdfast_operator', p.oid, 'EXECUTE')
   AND p.proname NOT IN (SELECT proname FROM calls UNION ALL SELECT proname FROM others);

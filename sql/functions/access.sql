@@ -9,7 +9,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
           get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,get_rate_limits,
-          rate_limit_memory,get_audit_log,
+          rate_limit_memory,provider_uses,provider_fallbacks,get_telemetry,get_audit_log,
           check_definition,list_workflow_definitions,get_run,list_runs,get_run_events,get_variant_results,
           get_step_from_state,get_status_from_state,can_access_step,validate_workflow_graph,workflow_overview}'::text[],
         '{authenticate_key,open_call,settle_call,next_attempt,release_call,record_refusal,pause_provider,create_workflow,
