@@ -266,14 +266,14 @@ void wait(run::Run& run, std::size_t i, const Error& refusal, TimestampTz now) {
 
 // Counts the call on the limits of its provider and of all. Steps wait their turn, so a run's user
 // and key, whose request was its start, offend nobody by it.
-void pass_limits(const run::Run& run, const Call& call, TimestampTz now) {
+void pass_limits(const run::Run& run, const Call& call) {
   if (!rate_limit::is_on()) return;
   rate_limit::Request request;
   request.organization_id = run.organization_id();
   request.provider = call.provider;
   request.tokens = static_cast<std::int32_t>(call.prompt_tokens + call.tokens);
   request.waits = true;
-  const rate_limit::Decision decision = rate_limit::decide(request, now);
+  const rate_limit::Decision decision = rate_limit::decide(request);
   if (decision.allowed) return;
   throw unavailable("The rate limit of layer " + std::string(name_of(*decision.layer)) +
                     " is reached.")
@@ -310,7 +310,7 @@ std::optional<Claimed> claim_one(const Claim& claim, run::Run& run, std::size_t 
   Call call;
   if (!may(run, i, now, [&] { call = plan_call(claim, run, i, now); })) return std::nullopt;
   if (run.definition.steps[i].cache && take_answer(run, i, call, now)) return std::nullopt;
-  if (!may(run, i, now, [&] { pass_limits(run, call, now); })) return std::nullopt;
+  if (!may(run, i, now, [&] { pass_limits(run, call); })) return std::nullopt;
   const run::Draw drawn = run::draw(run, call.provider, call.model, call.worst, now);
   if (!drawn.hold_id) {
     run::fail(run, i, refusal(drawn.figures));

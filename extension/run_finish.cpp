@@ -7,6 +7,7 @@
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/telemetry.hpp"
 
 #include <algorithm>
 
@@ -168,7 +169,10 @@ ledger::Entry charge_run(run::Run& run, const Attempt& attempt, const ledger::Ch
   row.completion_tokens = charge.tokens.completion;
   row.cost = entry.cost;
   row.latency_ms = latency_ms;
+  row.fallback_used = charge.fallback_used;
   audit::record(row);
+  telemetry::count_charge(attempt.provider, charge.tokens.prompt + charge.tokens.completion,
+                          entry.cost);
   run.total_cost += entry.cost;
   run::StepRow& step = run.steps[attempt.step];
   step.cost += entry.cost;

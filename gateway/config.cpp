@@ -93,6 +93,15 @@ Complaint set_trusted_proxies(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_metrics_token(Config& config, const std::string& text) {
+  const bool printable =
+      std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+  if (!printable || text.size() < 16 || text.size() > 255)
+    return "must be 16 to 255 printable ASCII characters without spaces";
+  config.metrics_token = text;
+  return std::nullopt;
+}
+
 Complaint set_audit(Config& config, const std::string& text) {
   if (text != "true" && text != "false") return "must be true or false";
   config.audit = text == "true";
@@ -182,6 +191,9 @@ const std::vector<Setting>& settings() {
          set_trusted_proxies},
         {"--log-level", "HOLDFAST_LOG_LEVEL", "info",
          "least level that is logged: debug, info, warning or error", set_least_level},
+        {"--metrics-token", "HOLDFAST_METRICS_TOKEN", "none",
+         "who sends it as Authorization: Bearer may read /metrics; without one, this machine only",
+         set_metrics_token},
         {"--audit", "ORCHESTRATOR_ENABLE_AUDIT", "true",
          "whether calls that were made leave a row in the audit log; refusals always do",
          set_audit},

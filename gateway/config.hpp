@@ -40,6 +40,7 @@ struct Config {
   std::string default_provider;
   LogLevel log_level = LogLevel::info;
   bool audit = true;
+  std::string metrics_token; // "": only this machine itself reads them
   std::vector<Network> trusted_proxies;
   std::vector<ProviderConfig> providers;
   TokenSettings token_settings{"", "", "authenticated", ""};

@@ -1,6 +1,7 @@
 #include "gateway/database.hpp"
 
 #include "gateway/database_runs.hpp"
+#include "gateway/database_status.hpp"
 #include "gateway/ids.hpp"
 
 #include <algorithm>
@@ -181,6 +182,7 @@ void Database::check() {
                        &kNextAttempt, &kPauseProvider, &kReleaseCall, &kRecordRefusal,
                        &kExtendHold});
     RunDatabase(pool_).check();
+    StatusDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {

@@ -221,6 +221,11 @@ private:
 DatabasePool::DatabasePool(std::string conninfo, int size)
     : conninfo_(std::move(conninfo)), size_(size) {}
 
+DatabasePool::Figures DatabasePool::figures() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return {static_cast<std::size_t>(lent_), idle_.size(), static_cast<std::size_t>(size_)};
+}
+
 void DatabasePool::wait_for_place() {
   std::unique_lock<std::mutex> lock(mutex_);
   if (!place_free_.wait_for(lock, kPlaceWait, [&] { return lent_ < size_; })) {

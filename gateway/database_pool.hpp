@@ -122,6 +122,14 @@ public:
   // Prepares the statements on one connection, to learn whether the database knows them.
   void prepare_all(const std::vector<const Statement*>& statements);
 
+  // How many connections are at work and wait for work, of at most how many.
+  struct Figures {
+    std::size_t busy = 0;
+    std::size_t idle = 0;
+    std::size_t most = 0;
+  };
+  Figures figures() const;
+
   void give_up_at(std::chrono::steady_clock::time_point when) { give_up_.set(when); }
   const Deadline& deadline() const { return give_up_; }
   const std::string& conninfo() const { return conninfo_; }
@@ -141,7 +149,7 @@ private:
   std::string conninfo_;
   int size_;
   Deadline give_up_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable place_free_;
   int lent_ = 0;
   std::vector<std::unique_ptr<Connection>> idle_;

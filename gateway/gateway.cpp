@@ -7,8 +7,10 @@
 #include "gateway/handler_generate.hpp"
 #include "gateway/handler_messages.hpp"
 #include "gateway/handler_status.hpp"
+#include "gateway/handler_telemetry.hpp"
 #include "gateway/handler_workflows.hpp"
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 #include "gateway/run_worker.hpp"
 #include "gateway/server.hpp"
 #include "gateway/token_desk.hpp"
@@ -38,12 +40,13 @@ void raise_descriptor_limit() {
 }
 
 // Every route takes signed tokens as it takes keys.
-std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news,
-                              TokenDesk& desk) {
+std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news, TokenDesk& desk,
+                              TelemetryCache& telemetry) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
        {embedding_routes(services), messages_routes(services), generate_routes(services),
-        status_routes(services), workflow_routes(services, runs, news)}) {
+        status_routes(services), telemetry_routes(services, telemetry),
+        workflow_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   for (Route& route : routes)
@@ -136,6 +139,7 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
 
 int run_gateway(const Config& config, const ConfigReader& reread, const ProcessSignals& signals) {
   set_log_level(config.log_level);
+  metrics(); // counts from here on
   raise_descriptor_limit();
   LiveConfig live(config);
   Database database(config.database, config.database_pool_size);
@@ -144,6 +148,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   TokenDatabase tokens(database.pool());
   require_in_database(config, tokens);
   TokenDesk desk(live, tokens);
+  TelemetryCache telemetry(database.pool());
   RunNews news;
   Transport transport;
   SettlementQueue settlements(
@@ -156,7 +161,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Services services{live, database, transport, settlements, holds};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, runs, news, desk));
+      all_routes(services, runs, news, desk, telemetry));
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {

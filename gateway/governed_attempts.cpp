@@ -66,6 +66,7 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
     ++failures_;
     provider_ok_.reset();
     latency_ms_.reset();
+    is_counted_ = false;
     return true;
   }
   NextAttempt next;
@@ -106,6 +107,7 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   link_ = link;
   provider_ok_.reset();
   latency_ms_.reset();
+  is_counted_ = false;
   opened_.trial.reset();
   opened_.hold_id = next.new_hold_id;
   opened_.provider = next.provider;

@@ -6,6 +6,7 @@
 #include "gateway/json_read.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/token_bound.hpp"
 
@@ -157,12 +158,29 @@ std::vector<Candidate> chain_of(const OpenedCall& opened) {
   return chain;
 }
 
+const char* name_of(OpenOutcome outcome) {
+  switch (outcome) {
+  case OpenOutcome::denied:
+    return "denied";
+  case OpenOutcome::limited:
+    return "limited";
+  case OpenOutcome::in_flight:
+    return "in_flight";
+  case OpenOutcome::replay:
+    return "replayed";
+  case OpenOutcome::granted:
+    break;
+  }
+  return "granted";
+}
+
 // A refusal that the database raises leaves no record by itself. One of an unknown key is nobody's.
 OpenedCall ask_database(Database& database, const RequestContext& context,
                         const OpenRequest& asked) {
   try {
     return database.open_call(asked);
   } catch (const DatabaseError& error) {
+    metrics().count_opening("refused");
     if (error.sqlstate.compare(0, 2, "PT") == 0 && error.sqlstate != "PT401") {
       const HttpError told = error_from_database(error);
       try {
@@ -212,6 +230,7 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
     for (auto& header : rate_headers(*opened.rate))
       context.notices.push_back(std::move(header));
   }
+  metrics().count_opening(name_of(opened.outcome));
   switch (opened.outcome) {
   case OpenOutcome::denied:
     throw error_from_denial(opened);
@@ -306,7 +325,18 @@ void GovernedCall::note_began() {
   if (!provider_ok_) provider_ok_ = true;
 }
 
+void GovernedCall::count_attempt(const ProviderError* error) {
+  if (is_counted_) return;
+  is_counted_ = true;
+  if (error != nullptr)
+    metrics().count_attempt(opened_.provider, std::string(error_class_name(error->error_class)),
+                            -1);
+  else if (latency_ms_)
+    metrics().count_attempt(opened_.provider, "ok", *latency_ms_);
+}
+
 void GovernedCall::note_failed(const ProviderError& error) {
+  count_attempt(&error);
   if (error.error_class == ErrorClass::client_gone) return;
   note_began();
   provider_ok_ = !is_its_own_fault(error);
@@ -360,6 +390,7 @@ std::optional<SettledCall> GovernedCall::resolve(Resolution resolution) {
 }
 
 std::optional<SettledCall> GovernedCall::settle(int answer_status, const std::string& answer) {
+  count_attempt(nullptr);
   auto settled = resolve({Resolution::Kind::settle, settlement(answer_status, answer)});
   if (settled && settled->cost_usd)
     if (const auto cost = Usd::parse(*settled->cost_usd))

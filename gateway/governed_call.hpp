@@ -129,6 +129,7 @@ public:
 
 private:
   const ProviderConfig& begin_attempt();
+  void count_attempt(const ProviderError* error);
   Settlement settlement(int answer_status, const std::string& answer) const;
   void note_provider(Settlement& end) const;
   std::optional<SettledCall> resolve(Resolution resolution);
@@ -144,6 +145,7 @@ private:
   UsageCounter counter_;
   std::optional<SettlementQueue::Place> place_;
   std::chrono::steady_clock::time_point attempt_began_ = std::chrono::steady_clock::now();
+  bool is_counted_ = false; // the present attempt, in the metrics
   std::optional<bool> provider_ok_;
   std::optional<std::int64_t> latency_ms_;
   std::vector<Candidate> chain_;

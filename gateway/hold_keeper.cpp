@@ -32,6 +32,11 @@ void HoldKeeper::forget(const std::string& hold_id) {
   holds_.erase(hold_id);
 }
 
+std::size_t HoldKeeper::count() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return holds_.size();
+}
+
 std::map<std::string, HoldKeeper::Watched>::iterator HoldKeeper::most_urgent() {
   return std::min_element(holds_.begin(), holds_.end(),
                           [](const auto& a, const auto& b) { return a.second.due < b.second.due; });

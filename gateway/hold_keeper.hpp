@@ -28,6 +28,9 @@ public:
   void watch(const std::string& organization_id, const std::string& hold_id);
   void forget(const std::string& hold_id);
 
+  // How many holds are watched.
+  std::size_t count() const;
+
 private:
   using Clock = std::chrono::steady_clock;
   struct Watched {
@@ -40,7 +43,7 @@ private:
 
   Extend extend_;
   std::chrono::milliseconds life_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Watched> holds_;
   bool stopping_ = false;

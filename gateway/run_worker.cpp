@@ -6,6 +6,7 @@
 #include "gateway/ids.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 #include "gateway/provider_news.hpp"
 #include "gateway/providers/registry.hpp"
 
@@ -332,6 +333,7 @@ void RunWorker::run_step(const ClaimedStep& step) {
   if (const auto* error = std::get_if<ProviderError>(&result)) {
     if (error->error_class == ErrorClass::client_gone) return; // a stop cut it: another worker's
     heed(services_.database, asked, *error);
+    metrics().count_attempt(step.provider, std::string(error_class_name(error->error_class)), -1);
     StepFailure failure = failure_of(step, *error);
     if (error->maybe_charged) failure.usage = usage_of(counter);
     failure.latency_ms = latency;
@@ -339,6 +341,7 @@ void RunWorker::run_step(const ClaimedStep& step) {
     report(step, [&] { return runs_.fail(step, failure); });
     return;
   }
+  metrics().count_attempt(step.provider, "ok", latency);
   const auto& answer = std::get<ChatAnswer>(result);
   heed(services_.database, asked, call->exhausted_ms());
   counter.add(answer);

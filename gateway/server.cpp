@@ -4,6 +4,7 @@
 #include "gateway/correlation.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -211,6 +212,9 @@ void log_request(const RequestContext& context, int status) {
   if (!context.provider.empty()) line.add("provider", context.provider);
   if (context.cost_usd) line.add_decimal("costUSD", context.cost_usd);
   if (!context.error_code.empty()) line.add("error", context.error_code);
+  // What was not found has a path of the caller's choice.
+  metrics().count_request(context.error_code == "method_not_allowed" ? "unknown" : context.route,
+                          status, context.elapsed_ms());
   line.write();
 }
 

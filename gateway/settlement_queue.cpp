@@ -1,6 +1,7 @@
 #include "gateway/settlement_queue.hpp"
 
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 
 #include <algorithm>
 
@@ -71,8 +72,14 @@ void SettlementQueue::keep(Resolution resolution, Place place) {
 
 void SettlementQueue::record_refused(const Resolution& resolution) {
   log_resolution(LogLevel::error, "settlement_refused", resolution);
+  metrics().count_settlement(false);
   const std::lock_guard<std::mutex> lock(mutex_);
   ++refused_;
+}
+
+SettlementQueue::Figures SettlementQueue::figures() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return {places_taken_, kept_.size(), kept_bytes_};
 }
 
 // The next to try; nothing when the worker is to end.
@@ -152,6 +159,7 @@ ResolutionResult try_resolution(Database& database, const Resolution& resolution
       const SettledCall answer = database.settle_call(settlement);
       if (settled != nullptr) *settled = answer;
     }
+    metrics().count_settlement(true);
     return ResolutionResult::done;
   } catch (const DatabaseUnavailable& error) {
     log_event(LogLevel::warning, "settlement_delayed", error.what());

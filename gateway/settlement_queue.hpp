@@ -65,6 +65,14 @@ public:
   // Logs a resolution that was refused for good, with its figures.
   void record_refused(const Resolution& resolution);
 
+  // Calls that have a place, and of them those that wait for the database, with their memory.
+  struct Figures {
+    std::size_t calls = 0;
+    std::size_t waiting = 0;
+    std::size_t bytes = 0;
+  };
+  Figures figures() const;
+
   // Tries what waits until the deadline, logs each that is left with its figures, and returns how
   // many settlements were lost to the ledger since the start: those left and those refused.
   std::size_t drain(std::chrono::steady_clock::time_point deadline);
@@ -83,7 +91,7 @@ private:
 
   Attempt attempt_;
   SettlementBounds bounds_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Kept> kept_;
   std::size_t places_taken_ = 0;

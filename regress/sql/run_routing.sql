@@ -63,7 +63,7 @@ SELECT run_id AS run FROM holdfast.start_run(:org, p_definition => (SELECT icp F
 SELECT holdfast.set_rate_limit('provider', 0);
 SELECT count(*) AS claimed FROM holdfast.claim_step('w', '{perplexity}');
 SELECT detail ->> 'message' AS message FROM holdfast.get_run_events(:'run', :org) WHERE event = 'step.delayed';
-SELECT count(*) AS denials FROM holdfast.rate_limit_denials WHERE organization_id = :org;
+SELECT count(*) AS denials FROM holdfast.get_audit_log(:org, 'limited');
 SELECT holdfast.reset_rate_limit('provider');
 SELECT status FROM holdfast.cancel_run(:'run', :org);
 
