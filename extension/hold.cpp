@@ -3,6 +3,7 @@
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/events.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
@@ -87,6 +88,19 @@ pg::Statement insert_denial(
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     kInsertDenialTypes);
 
+void tell_denial(const HoldRequest& request, const Figures& figures) {
+  if (!events::is_wanted(events::Kind::denial)) return;
+  JsonObject members;
+  members.text("scope", figures.scope)
+      .number("requestedUSD", request.amount.str())
+      .number("spentUSD", figures.spent.str())
+      .number("heldUSD", figures.held.str());
+  if (figures.limit) members.number("limitUSD", figures.limit->str());
+  if (request.subject.workflow_id) members.text("workflowId", request.subject.workflow_id->str());
+  if (request.subject.user_id) members.text("userId", *request.subject.user_id);
+  events::send(events::Kind::denial, request.subject.organization_id, members);
+}
+
 void record_denial(const HoldRequest& request, const Figures& figures, TimestampTz now) {
   insert_denial.run(pg::Parameters()
                         .add(request.subject.organization_id)
@@ -104,6 +118,7 @@ void record_denial(const HoldRequest& request, const Figures& figures, Timestamp
                         .add(figures.held)
                         .add(request.subject.community_id)
                         .text(request.subject.tool));
+  tell_denial(request, figures);
   pg::set_response_status(kPaymentRequired);
 }
 

@@ -3,6 +3,7 @@
 
 #include "extension/budget_counter.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/events.hpp"
 #include "extension/ledger_entry.hpp"
 #include "extension/pg/spi.hpp"
 
@@ -228,9 +229,25 @@ private:
     std::sort(open.begin(), open.end(),
               [](const Item* a, const Item* b) { return a->entry.ledger_id < b->entry.ledger_id; });
     for (Item* item : open) {
-      if (entries_.append(*item->charge, item->costs, item->entry, now_)) continue;
-      take_back(*item);
+      if (entries_.append(*item->charge, item->costs, item->entry, now_))
+        tell_settlement(*item->charge, item->costs, item->entry);
+      else
+        take_back(*item);
     }
+  }
+
+  static void tell_settlement(const Charge& charge, const Costs& costs, const Entry& entry) {
+    if (!events::is_wanted(events::Kind::settlement)) return;
+    JsonObject members;
+    members.text("ledgerId", entry.ledger_id.str())
+        .text("kind", charge.kind)
+        .number("costUSD", entry.cost.str());
+    if (!entry.overrun.is_zero()) members.number("overrunUSD", entry.overrun.str());
+    if (charge.subject.workflow_id) members.text("workflowId", charge.subject.workflow_id->str());
+    if (charge.subject.user_id) members.text("userId", *charge.subject.user_id);
+    if (costs.provider) members.text("provider", *costs.provider);
+    if (charge.model) members.text("model", *charge.model);
+    events::send(events::Kind::settlement, charge.subject.organization_id, members);
   }
 
   // An entry's overrun is what its hold did not cover. Without a hold it is what passed a limit:

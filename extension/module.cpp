@@ -2,6 +2,7 @@
 
 #include "extension/audit.hpp"
 #include "extension/budget.hpp"
+#include "extension/events.hpp"
 #include "extension/ledger_entry.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
@@ -29,6 +30,7 @@ void _PG_init(void) {
   holdfast::telemetry::start();
   holdfast::routing::start();
   holdfast::audit::start();
+  holdfast::events::start();
   holdfast::worker::start();
   holdfast::run::start();
   holdfast::pg::settings_complete();

@@ -4,6 +4,7 @@
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/core/latency_sketch.hpp"
+#include "extension/events.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pg/shared_area.hpp"
@@ -242,13 +243,23 @@ BreakerState report(const std::string& provider, bool ok, std::int64_t latency_m
                     std::int64_t trial) {
   const BreakerRules by = rules();
   Places& table = places();
-  const pg::Locked lock(area, pg::Locked::Mode::exclusive);
-  const std::int64_t now = pg::steady_us();
-  Place& place = find_or_make(table, provider, now, by);
-  place.breaker.report(now, by, ok, latency_ms * kUsPerMs, trial);
-  place.latency.add(now, static_cast<double>(latency_ms), ok);
-  ++(ok ? place.successes : place.failures);
-  return place.breaker.state(now, by);
+  bool has_opened = false;
+  BreakerState state = BreakerState::closed;
+  {
+    const pg::Locked lock(area, pg::Locked::Mode::exclusive);
+    const std::int64_t now = pg::steady_us();
+    Place& place = find_or_make(table, provider, now, by);
+    const std::int64_t times_opened = place.breaker.times_opened();
+    place.breaker.report(now, by, ok, latency_ms * kUsPerMs, trial);
+    place.latency.add(now, static_cast<double>(latency_ms), ok);
+    ++(ok ? place.successes : place.failures);
+    has_opened = place.breaker.times_opened() != times_opened;
+    state = place.breaker.state(now, by);
+  }
+  if (has_opened)
+    events::send(events::Kind::alert, std::nullopt,
+                 JsonObject().text("alert", "circuit_open").text("provider", provider));
+  return state;
 }
 
 void give_back(const std::string& provider, std::int64_t trial) {

@@ -3,6 +3,7 @@
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/events.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
@@ -197,6 +198,8 @@ void record_denial(const Request& request, const Decision& decision) {
       .number("tokens", request.tokens);
   if (request.ip) detail.text("ip", pg::inet_text(*request.ip));
   entry.detail = detail.str();
+  if (request.user_id) detail.text("userId", *request.user_id);
+  events::send(events::Kind::denial, request.organization_id, detail);
   audit::record_denial(entry);
   pg::set_response_status(kTooManyRequests);
 }

@@ -2,6 +2,7 @@
 #include "extension/run.hpp"
 
 #include "extension/core/json_object.hpp"
+#include "extension/pg/notify.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/run_route.hpp"
 
@@ -64,9 +65,6 @@ pg::Statement insert_event("INSERT INTO holdfast.workflow_run_events"
                            " (organization_id, run_id, event_no, at, event, step_id, detail)"
                            " VALUES ($1, $2, $3, clock_timestamp(), $4, $5, $6::jsonb)",
                            kEventTypes);
-
-constexpr Oid kNotifyTypes[] = {TEXTOID, TEXTOID};
-pg::Statement send_notice("SELECT pg_notify($1, $2)", kNotifyTypes);
 
 // A definition was checked against the limits when its run began.
 RunLimits no_limits() {
@@ -222,10 +220,6 @@ void set_clock(Run& run, TimestampTz now) {
 
 } // namespace
 
-void notify(const char* channel, const std::string& payload) {
-  send_notice.run(pg::Parameters().text(channel).text(payload));
-}
-
 void load(const Uuid& organization_id, const Uuid& run_id, Run& run) {
   const pg::Rows rows = lock_run.run(pg::Parameters().add(organization_id).add(run_id));
   if (rows.empty())
@@ -331,8 +325,8 @@ void store(Run& run, TimestampTz now) {
   else
     parameters.null();
   store_run.run(parameters.add(TimestampTzGetDatum(now)).add_bool(run.ended));
-  notify("holdfast_runs", run.run_id.str());
-  if (!run.ended && has_step(run, StepStatus::ready)) notify("holdfast_steps", "");
+  pg::notify("holdfast_runs", run.run_id.str());
+  if (!run.ended && has_step(run, StepStatus::ready)) pg::notify("holdfast_steps", "");
 }
 
 void fail(Run& run, std::size_t i, const std::string& error) {

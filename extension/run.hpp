@@ -92,9 +92,6 @@ void hand_on(Run& run, std::size_t step, const std::string& error, TimestampTz n
 // A ready step has to wait for a provider. Told once for as long as the error is the same.
 void delay(Run& run, std::size_t step, const std::string& error, TimestampTz until);
 
-// Wakes workers for steps that a statement of SQL has made ready.
-void notify(const char* channel, const std::string& payload);
-
 // --- what a step draws on the run's hold --------------------------------------------------------
 
 struct Draw {

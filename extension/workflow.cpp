@@ -3,6 +3,7 @@
 
 #include "extension/core/error.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/events.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
@@ -147,6 +148,13 @@ void append_history(const Move& move, std::int64_t seq, TimestampTz now) {
     rows.add(parameters); // a fork is refused here, by the key
   else
     insert_history.run(parameters);
+  if (!events::is_wanted(events::Kind::transition)) return;
+  events::send(events::Kind::transition, move.organization_id,
+               JsonObject()
+                   .text("workflowId", move.workflow_id.str())
+                   .number("seq", static_cast<long long>(seq))
+                   .text("from", move.expected)
+                   .text("to", move.next));
 }
 
 // The state in which a worker does what waits in this one, or this one where it is work itself.

@@ -31,7 +31,7 @@ void define(const IntegerSetting& setting) {
 
 void define(const TextSetting& setting) {
   DefineCustomStringVariable(setting.name, setting.meaning, nullptr, setting.value,
-                             setting.standard, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+                             setting.standard, PGC_SIGHUP, 0, setting.check, nullptr, nullptr);
 }
 
 void settings_complete() {

@@ -29,6 +29,7 @@ struct TextSetting {
   const char* meaning;
   char** value;
   const char* standard;
+  GucStringCheckHook check = nullptr; // of a new value; must not throw
 };
 void define(const TextSetting& setting);
 
