@@ -6,6 +6,7 @@
 #include "extension/core/json_object.hpp"
 #include "extension/ledger.hpp"
 #include "extension/organization.hpp"
+#include "extension/organization_setting.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/pricing.hpp"
@@ -73,6 +74,7 @@ struct Opened {
   rate_limit::Decision rate;
   std::int64_t trial = 0;             // of the provider's circuit breaker
   std::optional<std::string> routing; // JSON
+  bool redact = false;                // the provider is to get a redacted prompt
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
@@ -292,6 +294,7 @@ Opened open(const Opening& call, TimestampTz now) {
   const Uuid hold_id = pg::new_uuid();
   Opened opened;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
+  opened.redact = organization::settings_of(call.organization_id).redact_for_provider;
   if (call.call_key) {
     if (auto earlier = call_key::claim(*call.call_key, call.fingerprint, hold_id, now)) {
       // A repeat reaches no provider, but is a request like any other.
@@ -387,6 +390,7 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
     row.add(pg::from_jsonb_text(*opened.routing));
   else
     row.null();
+  row.add_bool(opened.redact);
   return row.finish(fcinfo);
 }
 

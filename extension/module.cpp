@@ -4,6 +4,7 @@
 #include "extension/budget.hpp"
 #include "extension/events.hpp"
 #include "extension/ledger_entry.hpp"
+#include "extension/organization_setting.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
@@ -22,6 +23,7 @@ PGDLLEXPORT void _PG_init(void);
 // The map of the extension: each line starts one domain that needs starting.
 void _PG_init(void) {
   holdfast::pricing::start();
+  holdfast::organization::start();
   holdfast::budget::start();
   holdfast::ledger::start();
   holdfast::workflow::start();

@@ -1,8 +1,11 @@
 // Workers take steps: rendered, priced, and with what they can cost drawn on the run's hold.
 #include "extension/run.hpp"
 
+#include "extension/core/input_text.hpp"
 #include "extension/core/json_object.hpp"
+#include "extension/core/redaction.hpp"
 #include "extension/organization.hpp"
+#include "extension/organization_setting.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
 #include "extension/pg/spi.hpp"
@@ -135,8 +138,14 @@ Call render_call(const run::Run& run, std::size_t i) {
   const RunStep& step = run.definition.steps[i];
   const JsonValue input = input_of(step, run.state.steps[i].variant);
   Call call;
-  call.prompt = render_member(run, input, "prompt").value_or("");
+  const bool redacts = organization::settings_of(run.organization_id()).redact_for_provider;
+  const auto as_sent = [&](const std::string& text) {
+    const std::string clean = normalized_input(text);
+    return redacts ? redacted(clean) : clean;
+  };
+  call.prompt = as_sent(render_member(run, input, "prompt").value_or(""));
   call.system_prompt = render_member(run, input, "systemPrompt");
+  if (call.system_prompt) call.system_prompt = as_sent(*call.system_prompt);
   if (step.schema) {
     call.schema = step.schema->str();
     call.prompt = with_form(std::move(call.prompt), *step.schema, run.steps[i].misfit);

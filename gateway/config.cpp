@@ -126,6 +126,12 @@ Complaint set_model_drift(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_redaction(Config& config, const std::string& text) {
+  if (text != "true" && text != "false") return "must be true or false";
+  config.redact = text == "true";
+  return std::nullopt;
+}
+
 #define HOLDFAST_FIELD(member)                                                                     \
   [](Config & config) -> auto& {                                                                   \
     return config.member;                                                                          \
@@ -162,6 +168,8 @@ std::vector<Setting> call_settings() {
        number(0, 3600000, HOLDFAST_FIELD(retry_deadline_ms))},
       {"--model-drift", "", "record",
        "record or refuse an answer of another model than the one asked for", set_model_drift},
+      {"--redaction", "ORCHESTRATOR_ENABLE_REDACTION", "true",
+       "whether people and keys are taken out of all that is logged", set_redaction},
       {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the cheapest for the call",
        "whose default model serves a request that names neither", set_default_provider},
   };

@@ -35,6 +35,7 @@ struct Config {
   int max_fallbacks = 2;
   int retry_deadline_ms = 30000;
   bool refuse_drift = false;
+  bool redact = true; // what the gateway logs and has stored about prompts
   int run_steps = 16; // done at the same time; 0: by other gateways
   int run_lease_ms = 30000;
   std::string default_provider;

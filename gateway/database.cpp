@@ -28,7 +28,7 @@ constexpr Statement kOpenCall{
     "holdfast_open_call",
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
-    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing "
+    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
@@ -169,6 +169,7 @@ OpenedCall opened_call(const Rows& rows) {
                             *to_integer(rows.get(0, 18)), *to_integer(rows.get(0, 19))};
   call.trial = rows.get(0, 20);
   call.routing_json = rows.text(0, 21);
+  call.redact = rows.text(0, 22) == "t";
   return call;
 }
 

@@ -113,6 +113,7 @@ struct OpenedCall {
   std::optional<RateFigures> rate;
   std::optional<std::string> trial; // of the provider's circuit breaker
   std::string routing_json;         // what was chosen and why: {strategy, reason, chain, skipped}
+  bool redact = false;              // the organization wants the provider to get a redacted prompt
 };
 
 // What a granted call used, and what its caller was answered.

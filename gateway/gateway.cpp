@@ -85,6 +85,7 @@ std::string reload(LiveConfig& live, const ConfigReader& reread, TokenDatabase& 
   for (const std::string& flag : keep_start_settings(*live.now(), next))
     kept += (kept.empty() ? "" : ", ") + flag;
   set_log_level(next.log_level);
+  set_log_redaction(next.redact);
   live.replace(std::move(next));
   return kept;
 }
@@ -139,6 +140,7 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
 
 int run_gateway(const Config& config, const ConfigReader& reread, const ProcessSignals& signals) {
   set_log_level(config.log_level);
+  set_log_redaction(config.redact);
   metrics(); // counts from here on
   raise_descriptor_limit();
   LiveConfig live(config);

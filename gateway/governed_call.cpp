@@ -7,6 +7,7 @@
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
 #include "gateway/metrics.hpp"
+#include "gateway/prompt_text.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/token_bound.hpp"
 
@@ -214,6 +215,8 @@ UsageCounter CallOrder::counter() const {
 std::variant<std::unique_ptr<GovernedCall>, StoredAnswer>
 GovernedCall::open(Services& services, RequestContext& context, CallOrder order) {
   check_model_name(order.chat.model);
+  normalize_prompt(order.chat);
+  if (order.embedding) normalize_prompt(*order.embedding);
   check_prompt_size(order, services.config.now()->max_prompt_bytes);
   context.model = order.chat.model;
   auto place = services.settlements.reserve();
@@ -244,6 +247,8 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
     break;
   }
   follow_budgets(opened, order.chat, context);
+  if (opened.redact) redact_prompt(order.chat);
+  if (opened.redact && order.embedding) redact_prompt(*order.embedding);
   LogRecord(LogLevel::debug, "call_opened")
       .of(context)
       .add("holdId", opened.hold_id)

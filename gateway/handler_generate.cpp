@@ -1,5 +1,6 @@
 #include "gateway/handler_generate.hpp"
 
+#include "extension/core/input_text.hpp"
 #include "gateway/bounded_json.hpp"
 #include "gateway/front_door.hpp"
 #include "gateway/json_text.hpp"
@@ -92,7 +93,7 @@ Message message(const std::string& role, const std::string& text) {
 
 std::string required_prompt(const nlohmann::json& body) {
   const auto prompt = optional_text(body, "prompt");
-  if (!prompt || prompt->empty()) {
+  if (!prompt || normalized_input(*prompt).empty()) {
     throw HttpError(400, "bad_value", "The field prompt must be a text that is not empty.",
                     "prompt");
   }

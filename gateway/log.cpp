@@ -1,5 +1,6 @@
 #include "gateway/log.hpp"
 
+#include "extension/core/redaction.hpp"
 #include "gateway/request_context.hpp"
 
 #include <array>
@@ -17,6 +18,7 @@ constexpr std::size_t kMostMessageBytes = 2000;
 constexpr std::array<std::string_view, 4> kLevelNames = {"debug", "info", "warning", "error"};
 
 std::atomic<LogLevel> least_level{LogLevel::info};
+std::atomic<bool> redacts{true};
 
 std::string_view name_of(LogLevel level) {
   return kLevelNames.at(static_cast<std::size_t>(level));
@@ -32,6 +34,10 @@ std::optional<LogLevel> log_level_named(std::string_view name) {
 
 void set_log_level(LogLevel least) {
   least_level.store(least, std::memory_order_relaxed);
+}
+
+void set_log_redaction(bool redact) {
+  redacts.store(redact, std::memory_order_relaxed);
 }
 
 std::string utc_timestamp() {
@@ -73,7 +79,10 @@ LogRecord& LogRecord::add_decimal(std::string_view name,
 }
 
 LogRecord& LogRecord::message(std::string_view text) {
-  if (is_wanted_) line_.add("message", text.substr(0, kMostMessageBytes));
+  if (!is_wanted_) return *this;
+  const std::string_view told = text.substr(0, kMostMessageBytes);
+  line_.add("message",
+            redacts.load(std::memory_order_relaxed) ? redacted(told) : std::string(told));
   return *this;
 }
 

@@ -19,6 +19,9 @@ std::optional<LogLevel> log_level_named(std::string_view name);
 // Records below it are left out from now on. Safe from any thread; info until it is called.
 void set_log_level(LogLevel least);
 
+// Whether messages are written as redacted() leaves them, which they are until this says otherwise.
+void set_log_redaction(bool redact);
+
 // The current time as `2026-01-31T12:34:56.789Z`.
 std::string utc_timestamp();
 

@@ -1,5 +1,6 @@
 #include "gateway/request_controls.hpp"
 
+#include "extension/core/input_text.hpp"
 #include "gateway/bounded_json.hpp"
 #include "gateway/http_error.hpp"
 #include "gateway/ids.hpp"

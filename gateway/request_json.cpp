@@ -1,34 +1,14 @@
 #include "gateway/request_json.hpp"
 
+#include "extension/core/input_text.hpp"
 #include "gateway/bounded_json.hpp"
 #include "gateway/http_error.hpp"
-
-#include <array>
 
 namespace holdfast::gateway {
 namespace {
 
 HttpError bad_value(const std::string& name, const std::string& wanted) {
   return {400, "bad_value", "The field " + name + " must be " + wanted + ".", name};
-}
-
-// How many bytes follow a lead byte, and the range of the first of them.
-struct Lead {
-  int followers;
-  unsigned char least;
-  unsigned char most;
-};
-
-std::optional<Lead> utf8_lead(unsigned char byte) {
-  if (byte < 0x80) return Lead{0, 0, 0};
-  if (byte >= 0xc2 && byte <= 0xdf) return Lead{1, 0x80, 0xbf};
-  if (byte == 0xe0) return Lead{2, 0xa0, 0xbf};
-  if (byte == 0xed) return Lead{2, 0x80, 0x9f};
-  if (byte >= 0xe1 && byte <= 0xef) return Lead{2, 0x80, 0xbf};
-  if (byte == 0xf0) return Lead{3, 0x90, 0xbf};
-  if (byte >= 0xf1 && byte <= 0xf3) return Lead{3, 0x80, 0xbf};
-  if (byte == 0xf4) return Lead{3, 0x80, 0x8f};
-  return std::nullopt;
 }
 
 // The path of the first string with a NUL in it, as in `messages[0].content`. Recursion is as deep
@@ -51,6 +31,12 @@ std::optional<std::string> find_nul(const nlohmann::json& value, const std::stri
     }
   }
   return std::nullopt;
+}
+
+// Members that hold prompts: NUL is taken out of their texts later (normalize_prompt()).
+bool holds_prompt(const std::string& member) {
+  return member == "prompt" || member == "systemPrompt" || member == "messages" ||
+         member == "system";
 }
 
 bool is_nested_too_deeply(std::string_view body) {
@@ -76,20 +62,6 @@ bool is_nested_too_deeply(std::string_view body) {
 
 } // namespace
 
-bool is_utf8(std::string_view bytes) {
-  for (std::size_t i = 0; i < bytes.size();) {
-    const auto lead = utf8_lead(static_cast<unsigned char>(bytes[i++]));
-    if (!lead || bytes.size() - i < static_cast<std::size_t>(lead->followers)) return false;
-    for (int k = 0; k < lead->followers; ++k, ++i) {
-      const auto byte = static_cast<unsigned char>(bytes[i]);
-      const unsigned char least = k == 0 ? lead->least : 0x80;
-      const unsigned char most = k == 0 ? lead->most : 0xbf;
-      if (byte < least || byte > most) return false;
-    }
-  }
-  return true;
-}
-
 nlohmann::json parse_request_object(std::string_view body) {
   if (!is_utf8(body)) {
     throw HttpError(400, "invalid_utf8", "The body is not valid UTF-8. Encode it as UTF-8.");
@@ -111,9 +83,12 @@ nlohmann::json parse_request_object(std::string_view body) {
   if (!object.is_object()) {
     throw HttpError(400, "malformed_json", "The body must be a JSON object.");
   }
-  if (const auto path = find_nul(object, "")) {
-    throw HttpError(400, "nul_in_text",
-                    "The text of " + *path + " has a NUL character in it. Remove it.", *path);
+  for (const auto& [name, member] : object.items()) {
+    auto path = find_nul(nlohmann::json(name), "a member's name");
+    if (!path && !holds_prompt(name)) path = find_nul(member, name);
+    if (path)
+      throw HttpError(400, "nul_in_text",
+                      "The text of " + *path + " has a NUL character in it. Remove it.", *path);
   }
   return object;
 }

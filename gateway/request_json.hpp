@@ -9,11 +9,9 @@
 
 namespace holdfast::gateway {
 
-// The body as an object: valid UTF-8, not nested too deeply, and no string of it has a NUL.
+// The body as an object: valid UTF-8, not nested too deeply, and no string of it has a NUL but
+// those of prompts.
 nlohmann::json parse_request_object(std::string_view body);
-
-// True for well-formed UTF-8 (no overlong forms, no surrogates).
-bool is_utf8(std::string_view bytes);
 
 // Members by type; nothing when absent or null.
 std::optional<std::string> optional_text(const nlohmann::json& object, const std::string& name);

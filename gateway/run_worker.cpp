@@ -1,5 +1,6 @@
 #include "gateway/run_worker.hpp"
 
+#include "extension/core/input_text.hpp"
 #include "gateway/attempts.hpp"
 #include "gateway/bounded_json.hpp"
 #include "gateway/call.hpp"
@@ -86,15 +87,10 @@ StepUsage usage_of(const UsageCounter& counter) {
   return used;
 }
 
-// PostgreSQL's text has no NUL.
-std::string without_nul(std::string text) {
-  text.erase(std::remove(text.begin(), text.end(), '\0'), text.end());
-  return text;
-}
-
 std::string content_of(const ChatAnswer& answer) {
   if (answer.choices.empty()) return {};
   const Choice& first = answer.choices.front();
+  // PostgreSQL's text has no NUL.
   return without_nul(first.content.empty() ? first.refusal : first.content);
 }
 

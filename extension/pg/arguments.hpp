@@ -35,7 +35,7 @@ private:
 // The one row that a function returns: columns in order.
 class ResultRow {
 public:
-  static constexpr int kMost = 24;
+  static constexpr int kMost = 32;
 
   ResultRow& add(Datum value);
   ResultRow& null();

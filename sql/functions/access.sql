@@ -8,6 +8,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
         WHEN 'operator' THEN reading || calling || administering END
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
+          redact_text,get_organization_settings,
           get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,get_rate_limits,
           rate_limit_memory,provider_uses,provider_fallbacks,get_telemetry,get_audit_log,
           check_definition,list_workflow_definitions,get_run,list_runs,get_run_events,get_variant_results,
@@ -18,7 +19,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
           record_run_outcome,replay_run,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
-        '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,refund_usage,grant_credits,create_api_key,
+        '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,set_organization_settings,refund_usage,grant_credits,create_api_key,
           revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker,set_audit}'::text[]
     )) f(reading, calling, administering)

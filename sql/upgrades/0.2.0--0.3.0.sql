@@ -10,6 +10,7 @@ ALTER TABLE workflows
 -- include data/workflow_graphs.sql
 -- include tables/audit.sql
 -- include tables/rate_limit.sql
+-- include tables/organization_setting.sql
 
 -- What a key is bound to.
 ALTER TABLE api_keys

@@ -46,7 +46,7 @@ const kCases = [
   ['half a token', { model: 'gpt-5-nano', messages: kMessages, max_tokens: 1.5 }, { prompt: 'Hello!', maxTokens: 1.5 }, 400],
   ['a prompt of 51 KB', { model: 'gpt-5-nano', messages: [{ role: 'user', content: kLongText }] }, { prompt: kLongText }, 413],
   ['invalid UTF-8', withBytes(kBadBytes, '{"model":"gpt-5-nano","messages":[{"role":"user","content":"', '"}]}'), withBytes(kBadBytes, '{"prompt":"', '"}'), 400],
-  ['a NUL in a text', '{"model":"gpt-5-nano","messages":[{"role":"user","content":"a\\u0000b"}]}', '{"prompt":"a\\u0000b"}', 400],
+  ['a NUL in a text that is no prompt', '{"model":"gpt-5-nano","user":"a\\u0000b","messages":[{"role":"user","content":"a"}]}', '{"prompt":"a","userId":"a\\u0000b"}', 400],
   ['a NUL byte', withBytes(Buffer.from([0]), '{"model":"gpt-5-nano","messages":[{"role":"user","content":"', '"}]}'), withBytes(Buffer.from([0]), '{"prompt":"', '"}'), 400],
   ['a nest of 10,000 arrays', '['.repeat(10000), '['.repeat(10000), 400],
   ['no key', undefined, undefined, 401, { key: null }],

@@ -1,4 +1,5 @@
 // Any request's body: refused with a 400, or an object whose texts are UTF-8 without NUL.
+#include "extension/core/input_text.hpp"
 #include "gateway/http_error.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/request_controls.hpp"
@@ -18,9 +19,13 @@ bool has_nul(const nlohmann::json& value) {
 }
 
 void check(const nlohmann::json& object, std::string_view body) {
-  require(object.is_object() && holdfast::gateway::is_utf8(body), "a body is an object in UTF-8");
+  require(object.is_object() && holdfast::is_utf8(body), "a body is an object in UTF-8");
   const std::string written = object.dump(); // throws for what is no UTF-8
-  require(!has_nul(object), "no text has a NUL");
+  for (const auto& [name, member] : object.items()) {
+    const bool is_prompt =
+        name == "prompt" || name == "systemPrompt" || name == "messages" || name == "system";
+    require(is_prompt || !has_nul(member), "no text but a prompt has a NUL");
+  }
   const nlohmann::json again = holdfast::gateway::parse_request_object(written);
   require(holdfast::gateway::request_fingerprint("POST", "/", again) ==
               holdfast::gateway::request_fingerprint("POST", "/", object),

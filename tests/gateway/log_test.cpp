@@ -62,5 +62,16 @@ TEST_F(LogTest, LevelsHaveNames) {
   EXPECT_FALSE(log_level_named(""));
 }
 
+TEST_F(LogTest, MessagesNameNoPeopleAndNoKeys) {
+  const auto tell = [] {
+    log_event(LogLevel::error, "tried", "it says \nada@example.com, sk-0123-4567-89ab-cdef-ghij");
+  };
+  const std::string line = written(tell);
+  EXPECT_NE(line.find(R"(it says \n[REDACTED:EMAIL], [REDACTED:CREDENTIAL]")"), line.npos) << line;
+  set_log_redaction(false);
+  EXPECT_NE(written(tell).find("ada@example.com"), line.npos);
+  set_log_redaction(true);
+}
+
 } // namespace
 } // namespace holdfast::gateway
