@@ -1,6 +1,8 @@
 #include "extension/audit.hpp"
 
 #include "extension/core/json_object.hpp"
+#include "extension/core/redaction.hpp"
+#include "extension/core/text_template.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
@@ -14,6 +16,8 @@ namespace holdfast::audit {
 namespace {
 
 int retention_days = 0;
+
+constexpr std::size_t kMostBodyBytes = 262'144;
 
 constexpr const char* kColumns[] = {"organization_id",
                                     "audit_id",
@@ -62,10 +66,18 @@ pg::Statement insert_row(
 // --- the settings of organizations
 // ------------------------------------------------------------------
 
+enum class Bodies { off, redacted, full };
+
 // What an organization has that has no row.
 struct Setting {
   bool enabled = true;
+  Bodies bodies = Bodies::off;
 };
+
+Bodies bodies_named(const std::string& name) {
+  if (name == "full") return Bodies::full;
+  return name == "redacted" ? Bodies::redacted : Bodies::off;
+}
 
 std::map<Uuid, Setting> kept_settings;
 Oid settings_table = InvalidOid; // whose invalidation makes kept_settings stale
@@ -77,7 +89,7 @@ void on_relation_change(Datum, Oid relation) {
 }
 
 pg::Statement find_table("SELECT 'holdfast.audit_settings'::regclass::oid");
-pg::Statement load_settings("SELECT organization_id, enabled FROM holdfast.audit_settings");
+pg::Statement load_settings("SELECT organization_id, enabled, bodies FROM holdfast.audit_settings");
 
 Setting setting_of(const Uuid& organization_id) {
   if (stale) {
@@ -92,7 +104,7 @@ Setting setting_of(const Uuid& organization_id) {
     std::map<Uuid, Setting> loaded;
     const pg::Rows rows = load_settings.run();
     for (std::uint64_t i = 0; i < rows.size(); ++i)
-      loaded[rows[i].uuid(1)] = {rows[i].boolean(2)};
+      loaded[rows[i].uuid(1)] = {rows[i].boolean(2), bodies_named(rows[i].text(3))};
     kept_settings = std::move(loaded);
     reading.is_done = true;
   }
@@ -148,7 +160,18 @@ pg::Parameters columns_of(const Entry& entry, TimestampTz now) {
     columns.add(pg::from_jsonb_text(*entry.detail));
   else
     columns.null();
-  return columns.null().null();
+  return columns.text(entry.request_body).text(entry.response_body);
+}
+
+// A body as the organization keeps it.
+void fit(std::optional<std::string>& body, Bodies as) {
+  if (!body) return;
+  if (as == Bodies::off) {
+    body.reset();
+    return;
+  }
+  if (as == Bodies::redacted) *body = redacted(*body);
+  if (body->size() > kMostBodyBytes) *body = clipped(*body, kMostBodyBytes);
 }
 
 // Rows of one process are in the order in which they were written.
@@ -186,9 +209,17 @@ void record_denial(const Entry& entry) {
   append(entry);
 }
 
+bool keeps_bodies(const Uuid& organization_id) {
+  const Setting setting = setting_of(organization_id);
+  return setting.enabled && setting.bodies != Bodies::off;
+}
+
 void record(Entry entry, Datum metadata) {
   const bool is_wanted = pg::truth_if_any(metadata, "audit").value_or(true);
-  if (!is_wanted || !setting_of(entry.organization_id).enabled) return;
+  const Setting setting = setting_of(entry.organization_id);
+  if (!is_wanted || !setting.enabled) return;
+  fit(entry.request_body, setting.bodies);
+  fit(entry.response_body, setting.bodies);
   if (const std::optional<std::string> id = pg::text_if_any(metadata, "requestId"))
     entry.ids.request_id = parse_uuid(*id);
   entry.ids.correlation_id = pg::text_if_any(metadata, "correlationId");

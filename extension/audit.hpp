@@ -45,7 +45,12 @@ struct Entry {
   std::optional<bool> fallback_used;
   std::optional<Datum> routing;
   std::optional<std::string> detail;
+  std::optional<std::string> request_body; // as they came; kept as the organization wishes
+  std::optional<std::string> response_body;
 };
+
+// Whether bodies of this organization's calls are kept: else nobody need send them.
+bool keeps_bodies(const Uuid& organization_id);
 
 // Appends a row of what was done, unless the audit of the organization is off.
 void record(const Entry& entry);

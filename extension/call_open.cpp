@@ -75,6 +75,7 @@ struct Opened {
   std::int64_t trial = 0;             // of the provider's circuit breaker
   std::optional<std::string> routing; // JSON
   bool redact = false;                // the provider is to get a redacted prompt
+  bool keeps_bodies = false;          // the audit log wants them with the settlement
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
@@ -336,6 +337,7 @@ Opened open(const Opening& call, TimestampTz now) {
   if (opened.hold.reservation.granted) {
     pass_breaker(opened);
     telemetry::count_choice(opened.provider, call.routing);
+    opened.keeps_bodies = audit::keeps_bodies(call.organization_id);
     return opened;
   }
   forget_key(call, hold_id);
@@ -390,8 +392,7 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
     row.add(pg::from_jsonb_text(*opened.routing));
   else
     row.null();
-  row.add_bool(opened.redact);
-  return row.finish(fcinfo);
+  return row.add_bool(opened.redact).add_bool(opened.keeps_bodies).finish(fcinfo);
 }
 
 } // namespace

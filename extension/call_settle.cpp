@@ -110,6 +110,12 @@ void audit_settlement(const pg::Arguments& arguments, const ledger::Charge& char
   entry.completion_tokens = charge.tokens.completion;
   entry.cost = cost;
   entry.fallback_used = charge.fallback_used;
+  if (audit::keeps_bodies(entry.organization_id)) {
+    if (!arguments.is_null(17))
+      entry.request_body = pg::to_text(arguments.required(17, "p_request"));
+    if (!arguments.is_null(11))
+      entry.response_body = pg::to_text(arguments.required(11, "p_answer"));
+  }
   audit_end(arguments, entry, 12, 14);
 }
 

@@ -28,7 +28,8 @@ constexpr Statement kOpenCall{
     "holdfast_open_call",
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
-    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact "
+    "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact, "
+    "keeps_bodies "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
@@ -47,7 +48,7 @@ constexpr Statement kSettleCall{
     "p_estimated => $9::boolean, p_reported_cost => $10::numeric, "
     "p_answer_status => $11::integer, p_answer => $12::text, p_metadata => $13::jsonb, "
     "p_provider_ok => $14::boolean, p_latency_ms => $15::integer, p_trial => $16::bigint, "
-    "p_fallback_used => $17::boolean)",
+    "p_fallback_used => $17::boolean, p_request => $18::text)",
     true};
 
 constexpr Statement kNextAttempt{
@@ -170,6 +171,7 @@ OpenedCall opened_call(const Rows& rows) {
   call.trial = rows.get(0, 20);
   call.routing_json = rows.text(0, 21);
   call.redact = rows.text(0, 22) == "t";
+  call.keeps_bodies = rows.text(0, 23) == "t";
   return call;
 }
 
@@ -262,7 +264,7 @@ SettledCall Database::settle_call(const Settlement& settlement) {
        tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
        settlement.reported_cost_usd, std::to_string(settlement.answer_status), settlement.answer,
        settlement.metadata_json, boolean(settlement.provider_ok), latency(settlement.latency_ms),
-       settlement.trial, boolean(settlement.fallback_used)});
+       settlement.trial, boolean(settlement.fallback_used), settlement.request});
   need_row(rows, "settle_call");
   return {rows.get(0, 0), rows.get(0, 1)};
 }

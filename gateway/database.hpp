@@ -112,6 +112,7 @@ struct OpenedCall {
   std::optional<std::string> warning;            // the scope whose soft limit is reached
   std::optional<RateFigures> rate;
   std::optional<std::string> trial; // of the provider's circuit breaker
+  bool keeps_bodies = false;        // the audit log wants the request with the settlement
   std::string routing_json;         // what was chosen and why: {strategy, reason, chain, skipped}
   bool redact = false;              // the organization wants the provider to get a redacted prompt
 };
@@ -136,6 +137,7 @@ struct Settlement {
   std::optional<std::int64_t> latency_ms;
   std::optional<std::string> trial;
   bool fallback_used = false;
+  std::optional<std::string> request; // its body, where the audit log keeps it
 };
 
 // The ledger's word on a settlement.

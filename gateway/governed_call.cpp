@@ -265,6 +265,7 @@ GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrde
       order_(std::move(order)), opened_(std::move(opened)), counter_(order_.counter()),
       place_(std::move(place)), chain_(chain_of(opened_)) {
   tell_provider();
+  if (opened_.keeps_bodies) request_body_ = std::string(context.body);
   services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);
 }
 
@@ -372,6 +373,7 @@ Settlement GovernedCall::settlement(int answer_status, const std::string& answer
   settled.answer = answer;
   settled.metadata_json = metadata_text();
   settled.fallback_used = fallback_used();
+  settled.request = request_body_;
   note_provider(settled);
   return settled;
 }

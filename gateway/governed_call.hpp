@@ -145,7 +145,8 @@ private:
   UsageCounter counter_;
   std::optional<SettlementQueue::Place> place_;
   std::chrono::steady_clock::time_point attempt_began_ = std::chrono::steady_clock::now();
-  bool is_counted_ = false; // the present attempt, in the metrics
+  std::optional<std::string> request_body_; // where the audit log keeps it
+  bool is_counted_ = false;                 // the present attempt, in the metrics
   std::optional<bool> provider_ok_;
   std::optional<std::int64_t> latency_ms_;
   std::vector<Candidate> chain_;

@@ -17,6 +17,7 @@ namespace holdfast::gateway {
 struct RequestContext {
   std::string request_id = new_uuid();
   std::string correlation_id = request_id; // the caller's, where it sent one
+  std::string_view body;                   // as it came; valid until the handler returns
   std::string traceparent;                 // for the answer, where one came
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
   std::string route = "unknown";

@@ -307,6 +307,7 @@ void Server::add_route(const Route& route) {
        [this, &route](const httplib::Request& request, httplib::Response& response,
                       const httplib::ContentReader& reader) {
          const std::string body = read_body(*current_request, reader, bounds_.max_body_bytes);
+         current_request->body = body;
          route.handler(*current_request, request, body, response);
        });
 }

@@ -91,6 +91,23 @@ SELECT hold_id FROM holdfast.open_call(:other, :'hash', 'gpt-4o-mini', 10, 10, p
 SELECT holdfast.release_call(:other, :'hold_id');
 SELECT event FROM holdfast.get_audit_log(:other) ORDER BY audit_id;
 
+-- Bodies: off, redacted, or full, as the organization wishes; who opens a call is told.
+CREATE FUNCTION pg_temp.bodies(p_bodies text) RETURNS TABLE (keeps_bodies boolean, request_body text, response_body text)
+    LANGUAGE plpgsql AS $$
+DECLARE
+    opened record;
+BEGIN
+    PERFORM holdfast.set_audit('ad000000-0000-4000-8000-000000000002', true, p_bodies);
+    SELECT * INTO opened FROM holdfast.open_call('ad000000-0000-4000-8000-000000000002', current_setting('audit.hash')::bytea, 'gpt-4o-mini', 10, 10,
+        p_providers => '{openai}');
+    PERFORM holdfast.settle_call('ad000000-0000-4000-8000-000000000002', opened.hold_id, 'gpt-4o-mini', 10, 5, p_answer_status => 200,
+        p_answer => '{"content": "write to ann@example.com"}', p_request => '{"prompt": "my number is 078-05-1120"}', p_metadata => '{}');
+    RETURN QUERY SELECT opened.keeps_bodies, l.request_body, l.response_body
+        FROM holdfast.get_audit_log('ad000000-0000-4000-8000-000000000002', p_hold_id => opened.hold_id) l;
+END $$;
+SELECT set_config('audit.hash', :'hash', false) IS NOT NULL AS known;
+SELECT b.* FROM unnest('{off,redacted,full,off}'::text[]) kept, LATERAL pg_temp.bodies(kept) b;
+
 -- Months: what is made, where rows go, what is dropped; nobody changes a row.
 SELECT tableoid::regclass AS place, count(*) > 0 AS rows FROM holdfast.ai_audit_log WHERE organization_id = :org GROUP BY 1;
 SELECT holdfast.make_audit_month(current_date), holdfast.make_audit_month('2001-02-03'), holdfast.make_audit_month('2001-02-28');

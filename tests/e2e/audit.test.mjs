@@ -88,3 +88,29 @@ test('a gateway may leave out the calls that it makes, but no refusal', async ()
   const refused = await ask({}, { model: 'nobody-prices-this' }, { gateway: quiet });
   assert.equal((await rowsOf(refused)).length, 1);
 });
+
+test('bodies are kept as the organization wishes, of streams too', async () => {
+  const prompt = 'Hello, I am ann@example.com';
+  const keep = (bodies) => world.database.query('SELECT holdfast.set_audit($1, p_bodies => $2)', [world.organization.id, bodies]);
+  const bodiesOf = async (path, recording) => {
+    world.replay.next(recording);
+    world.expectEntry({ model: kModel, usage: usageOf(fixture(recording)) });
+    const answer = await world.http('POST', path, { body: { prompt, model: kModel, provider: 'openai' } });
+    assert.equal(answer.status, 200, answer.text);
+    await world.settled();
+    return (await rowsOf(answer))[0];
+  };
+  await keep('full');
+  const full = await bodiesOf('/api/ai/generate', 'chat_basic');
+  assert.equal(JSON.parse(full.request_body).prompt, prompt);
+  assert.ok(JSON.parse(full.response_body).content.length > 0);
+  const stream = await bodiesOf('/api/ai/stream', 'stream_basic');
+  assert.equal(JSON.parse(stream.request_body).prompt, prompt);
+  assert.ok(JSON.parse(stream.response_body).content.length > 0);
+  await keep('redacted');
+  const redacted = await bodiesOf('/api/ai/generate', 'chat_basic');
+  assert.equal(JSON.parse(redacted.request_body).prompt, 'Hello, I am [REDACTED:EMAIL]');
+  await keep('off');
+  const off = await bodiesOf('/api/ai/generate', 'chat_basic');
+  assert.deepEqual([off.request_body, off.response_body], [null, null]);
+});
