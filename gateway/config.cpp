@@ -183,6 +183,23 @@ std::string variable_of(const std::string& flag) {
   return name;
 }
 
+std::vector<Setting> rule_settings() {
+  return {
+      {"--rate-limit-user-rpm", "ORCHESTRATOR_RATE_LIMIT_USER_RPM", "what the database says",
+       "requests a minute of a user, which must be what the database keeps",
+       number(0, 1000000000, HOLDFAST_FIELD(rules.user_rpm))},
+      {"--rate-limit-global-rpm", "ORCHESTRATOR_RATE_LIMIT_GLOBAL_RPM", "what the database says",
+       "requests a minute in all, which must be what the database keeps",
+       number(0, 1000000000, HOLDFAST_FIELD(rules.global_rpm))},
+      {"--circuit-breaker-threshold", "ORCHESTRATOR_CIRCUIT_BREAKER_THRESHOLD",
+       "what the database says", "percent of failures, which must be what the database keeps",
+       number(0, 100, HOLDFAST_FIELD(rules.breaker_threshold_percent))},
+      {"--circuit-breaker-cooldown-ms", "ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS",
+       "what the database says", "life of an open breaker, which must be what the database keeps",
+       number(1, 86400000, HOLDFAST_FIELD(rules.breaker_cooldown_ms))},
+  };
+}
+
 const std::vector<Setting>& settings() {
   static const std::vector<Setting> table = [] {
     std::vector<Setting> all = {
@@ -225,8 +242,8 @@ const std::vector<Setting>& settings() {
         {"--drain-timeout-ms", "", "30000", "for running calls to finish after SIGTERM or SIGINT",
          number(0, 3600000, HOLDFAST_FIELD(drain_timeout_ms))},
     };
-    const auto more = call_settings();
-    all.insert(all.end(), more.begin(), more.end());
+    for (const auto& more : {call_settings(), rule_settings()})
+      all.insert(all.end(), more.begin(), more.end());
     for (Setting& setting : all)
       if (setting.variable.empty()) setting.variable = variable_of(setting.flag);
     return all;

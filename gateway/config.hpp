@@ -16,6 +16,15 @@
 
 namespace holdfast::gateway {
 
+// Rules that the database keeps for all gateways, where this one's operator says what they are to
+// be.
+struct ExpectedRules {
+  std::optional<int> user_rpm;
+  std::optional<int> global_rpm;
+  std::optional<int> breaker_threshold_percent;
+  std::optional<int> breaker_cooldown_ms;
+};
+
 // Everything an operator can set. `providers` are those with a key, in the registry's order; the
 // sandbox alone when there is none.
 struct Config {
@@ -43,6 +52,7 @@ struct Config {
   bool audit = true;
   std::string metrics_token; // "": only this machine itself reads them
   std::vector<Network> trusted_proxies;
+  ExpectedRules rules;
   std::vector<ProviderConfig> providers;
   TokenSettings token_settings{"", "", "authenticated", ""};
   std::shared_ptr<const TokenVerifier> tokens; // null where no key for them is set

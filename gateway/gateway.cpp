@@ -11,6 +11,7 @@
 #include "gateway/handler_workflows.hpp"
 #include "gateway/log.hpp"
 #include "gateway/metrics.hpp"
+#include "gateway/requirements.hpp"
 #include "gateway/run_worker.hpp"
 #include "gateway/server.hpp"
 #include "gateway/token_desk.hpp"
@@ -59,14 +60,6 @@ std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& ne
   return routes;
 }
 
-// Throws std::runtime_error when settings ask for what the database does not allow.
-void require_in_database(const Config& config, TokenDatabase& tokens) {
-  if (config.tokens && !tokens.may_register())
-    throw std::runtime_error(
-        "tokens are to be taken (--jwt-keys, HOLDFAST_JWT_SECRET), but the database does not let "
-        "this role register them. GRANT EXECUTE ON FUNCTION holdfast.register_token TO it");
-}
-
 void announce(const Config& config, int port) {
   const bool ipv6 = config.listen_host.find(':') != std::string::npos;
   const std::string host = ipv6 ? "[" + config.listen_host + "]" : config.listen_host;
@@ -76,11 +69,11 @@ void announce(const Config& config, int port) {
 
 // Puts the settings that were read again in force; returns what only a restart changes. Throws
 // std::runtime_error with the reason when a part of them is wrong: then nothing has changed.
-std::string reload(LiveConfig& live, const ConfigReader& reread, TokenDatabase& tokens) {
+std::string reload(LiveConfig& live, const ConfigReader& reread, DatabasePool& pool) {
   auto read = reread();
   if (const auto* exit = std::get_if<ConfigExit>(&read)) throw std::runtime_error(exit->text);
   Config& next = std::get<Config>(read);
-  require_in_database(next, tokens);
+  require_in_database(next, pool);
   std::string kept;
   for (const std::string& flag : keep_start_settings(*live.now(), next))
     kept += (kept.empty() ? "" : ", ") + flag;
@@ -90,9 +83,9 @@ std::string reload(LiveConfig& live, const ConfigReader& reread, TokenDatabase& 
   return kept;
 }
 
-void reload_and_tell(LiveConfig& live, const ConfigReader& reread, TokenDatabase& tokens) {
+void reload_and_tell(LiveConfig& live, const ConfigReader& reread, DatabasePool& pool) {
   try {
-    const std::string kept = reload(live, reread, tokens);
+    const std::string kept = reload(live, reread, pool);
     log_event(LogLevel::info, "reloaded",
               kept.empty() ? "all settings are in force"
                            : "in force, but for what a restart changes: " + kept);
@@ -148,7 +141,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   database.check();
   RunDatabase runs(database.pool());
   TokenDatabase tokens(database.pool());
-  require_in_database(config, tokens);
+  require_in_database(config, database.pool());
   TokenDesk desk(live, tokens);
   TelemetryCache telemetry(database.pool());
   RunNews news;
@@ -173,7 +166,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   });
   announce(config, port);
   while (signals.wait() == ProcessSignals::Wish::reload)
-    reload_and_tell(live, reread, tokens);
+    reload_and_tell(live, reread, database.pool());
   const std::size_t lost = drain(*live.now(), services, server, worker, serving);
   if (lost > 0)
     log_event(LogLevel::error, "stopped",

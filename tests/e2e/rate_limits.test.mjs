@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { fixture, usageOf } from './support/fixtures.mjs';
+import { Gateway } from './support/gateway.mjs';
 import { World } from './support/world.mjs';
 
 const kUsage = usageOf(fixture('chat_basic'));
@@ -119,4 +120,27 @@ test('a provider whose calls fail is left alone, through every gateway', async (
   await world.database.query(`SELECT holdfast.reset_breaker('openai')`);
   world.replay.next('chat_basic');
   await answered(await ask());
+});
+
+test('a gateway that is told of other limits than the database keeps does not start, and says what changes them', async () => {
+  const start = (env) => Gateway.run(['--listen', '127.0.0.1:0', '--database', world.database.conninfo], env);
+  for (const [variable, value, statement] of [
+    ['ORCHESTRATOR_RATE_LIMIT_USER_RPM', '7', "holdfast.set_rate_limit('user', 7)"],
+    ['ORCHESTRATOR_RATE_LIMIT_GLOBAL_RPM', '8', "holdfast.set_rate_limit('global', 8)"],
+    ['ORCHESTRATOR_CIRCUIT_BREAKER_THRESHOLD', '51', 'ALTER SYSTEM SET holdfast.breaker_threshold_percent = 51'],
+    ['ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS', '1', 'ALTER SYSTEM SET holdfast.breaker_open_ms = 1'],
+  ]) {
+    const { code, stderr } = await start({ [variable]: value });
+    assert.equal(code, 1, stderr);
+    assert.ok(stderr.includes(variable) && stderr.includes(statement), stderr);
+  }
+  await limited('user', 7, () =>
+    world.startGateway({
+      env: {
+        ORCHESTRATOR_RATE_LIMIT_USER_RPM: '7',
+        ORCHESTRATOR_CIRCUIT_BREAKER_THRESHOLD: '50',
+        ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS: '60000',
+      },
+    }),
+  );
 });
