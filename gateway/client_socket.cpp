@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::chrono::milliseconds kWriteWait{30000};
 
+// While others wait, a request may take this long, and longer when it comes at this rate.
+constexpr std::chrono::milliseconds kShortWait{1000};
+constexpr std::chrono::milliseconds kWaitSlice{50};
+constexpr std::size_t kLeastBytesPerMs = 16;
+
 // What poll() says of the socket within the time; 0 when nothing.
 short poll_socket(socket_t socket, short events, std::chrono::milliseconds time) {
   const auto until = ClientSocket::Clock::now() + time;
@@ -38,7 +43,8 @@ void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, i
 
 } // namespace
 
-ClientSocket::ClientSocket(socket_t socket) : socket_(socket) {}
+ClientSocket::ClientSocket(socket_t socket, std::function<bool()> others_wait)
+    : socket_(socket), others_wait_(std::move(others_wait)) {}
 
 ClientSocket::~ClientSocket() {
   close(socket_);
@@ -46,7 +52,9 @@ ClientSocket::~ClientSocket() {
 
 void ClientSocket::allow(std::size_t bytes, std::chrono::milliseconds time) {
   allowed_bytes_ = bytes;
-  read_until_ = Clock::now() + time;
+  read_bytes_ = 0;
+  read_since_ = Clock::now();
+  read_until_ = read_since_ + time;
   trouble_ = Trouble::none;
 }
 
@@ -77,16 +85,27 @@ bool ClientSocket::is_writable() const {
   return poll_socket(socket_, POLLOUT, kWriteWait) == POLLOUT && !peer_has_closed();
 }
 
+bool ClientSocket::is_trickle() const {
+  const auto spent =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - read_since_);
+  return spent > kShortWait &&
+         read_bytes_ < static_cast<std::size_t>(spent.count()) * kLeastBytesPerMs;
+}
+
 bool ClientSocket::fill() {
-  const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(read_until_ - Clock::now());
-  if (left.count() <= 0 || poll_socket(socket_, POLLIN, left) == 0) {
-    trouble_ = Trouble::too_slow;
-    return false;
+  while (poll_socket(socket_, POLLIN, std::chrono::milliseconds(0)) == 0) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(read_until_ - Clock::now());
+    if (left.count() <= 0 || (is_trickle() && others_wait_())) {
+      trouble_ = Trouble::too_slow;
+      return false;
+    }
+    poll_socket(socket_, POLLIN, std::min(left, kWaitSlice));
   }
   const ssize_t received = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
   begin_ = 0;
   end_ = received > 0 ? static_cast<std::size_t>(received) : 0;
+  read_bytes_ += end_;
   return received > 0;
 }
 

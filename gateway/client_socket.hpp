@@ -6,19 +6,21 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 
 namespace holdfast::gateway {
 
 // Owns the socket. What one request may send is bounded in bytes and in time as a whole, so that
-// neither endless headers nor a trickle of bytes keeps a worker. A read or write that meets a bound
-// fails.
+// neither endless headers nor a trickle of bytes keeps a worker; while others wait, a trickle is
+// not waited for at all. A read or write that meets a bound fails.
 class ClientSocket : public httplib::Stream {
 public:
   using Clock = std::chrono::steady_clock;
   enum class Trouble { none, too_many_bytes, too_slow };
 
-  explicit ClientSocket(socket_t socket);
+  // `others_wait` tells whether connections wait for a worker; it is asked while this one waits.
+  ClientSocket(socket_t socket, std::function<bool()> others_wait);
   ~ClientSocket() override;
   ClientSocket(const ClientSocket&) = delete;
   ClientSocket& operator=(const ClientSocket&) = delete;
@@ -50,12 +52,16 @@ public:
 
 private:
   bool fill();
+  bool is_trickle() const;
 
   socket_t socket_;
+  std::function<bool()> others_wait_;
   std::array<char, 8192> buffer_{};
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t allowed_bytes_ = 0;
+  std::size_t read_bytes_ = 0;
+  Clock::time_point read_since_;
   Clock::time_point read_until_;
   Trouble trouble_ = Trouble::none;
 };

@@ -334,7 +334,7 @@ void Server::stop() {
 }
 
 bool Server::process_and_close_socket(socket_t socket) {
-  ClientSocket client(socket);
+  ClientSocket client(socket, [this] { return waiting_ > 0; });
   const auto lane = WorkerPool::lane();
   if (lane == WorkerPool::Lane::drop) return false;
   try {

@@ -7,6 +7,12 @@ build_extension() {
     make -C "$HOLDFAST_ROOT" --no-print-directory PG_CONFIG="$PG_CONFIG" DESTDIR="$1" install
 }
 
+# build_sanitized KIND TARGET...: with the sanitizers address or thread, in build/KIND.
+build_sanitized() {
+  cmake -S "$HOLDFAST_ROOT" -B "$HOLDFAST_BUILD/$1" -G Ninja -DHOLDFAST_SANITIZE="$1" &&
+    cmake --build "$HOLDFAST_BUILD/$1" -j"$JOBS" --target "${@:2}"
+}
+
 # build_gateway [TARGET...]: all targets, or those named. The program is then in $GATEWAY.
 export GATEWAY=$HOLDFAST_BUILD/gateway/holdfast-gateway
 build_gateway() {

@@ -2,7 +2,9 @@
 // what every caller was told.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
+import http from 'node:http';
 import { Database } from './database.mjs';
 import { Gateway } from './gateway.mjs';
 import { Server } from './server.mjs';
@@ -22,6 +24,20 @@ const kDoors = [
   (text) => ['/v1/messages', { model: kModel, max_tokens: kMaxTokens, stream: true, messages: [{ role: 'user', content: text }] }, /event: message_stop\n/],
   (text) => ['/api/ai/generate', { prompt: text, model: kModel, provider: 'openai', maxTokens: kMaxTokens }, /"success":true/],
 ];
+
+// A POST on a connection that is kept for the next, and on one of its own: {status, retryAfter, text}.
+async function askKept(url, headers, body) {
+  const response = await fetch(url, { method: 'POST', headers, body });
+  return { status: response.status, retryAfter: response.headers.get('retry-after'), text: await response.text() };
+}
+
+async function askOnce(url, headers, body) {
+  const request = http.request(url, { method: 'POST', headers, agent: false });
+  request.end(body);
+  const [response] = await once(request, 'response');
+  const pieces = await response.toArray();
+  return { status: response.statusCode, retryAfter: response.headers['retry-after'], text: Buffer.concat(pieces).toString('utf8') };
+}
 
 export class Storm {
   #clients = [];
@@ -99,19 +115,18 @@ export class Storm {
     return [...this.calls].filter(([, { whole }]) => whole);
   }
 
-  // One call through one of the gateways, and what came of it.
-  async call(round) {
+  // One call through one of the gateways, and what came of it; `fresh`: on a connection of its own.
+  async call(round, { fresh = false } = {}) {
     const name = `call-${this.#made++}`;
     const gateway = this.gateways[round % kGateways];
     const [path, body, isWhole] = kDoors[Math.floor(round / kGateways) % kDoors.length](name);
     const outcome = { status: 0, whole: false, gateway: gateway.pid, during: this.phase };
     const headers = { authorization: `Bearer ${this.organization.key}`, 'content-type': 'application/json', 'x-holdfast-user': name };
     try {
-      const response = await fetch(gateway.baseUrl + path, { method: 'POST', headers, body: JSON.stringify(body) });
-      outcome.status = response.status;
-      outcome.retryAfter = response.headers.get('retry-after');
-      const text = await response.text();
-      outcome.whole = response.status === 200 && isWhole.test(text) && !/"error":/.test(text);
+      const ask = fresh ? askOnce : askKept;
+      const { status, retryAfter, text } = await ask(gateway.baseUrl + path, headers, JSON.stringify(body));
+      Object.assign(outcome, { status, retryAfter });
+      outcome.whole = status === 200 && isWhole.test(text) && !/"error":/.test(text);
       if (!outcome.whole) outcome.text = text.slice(-300);
     } catch (error) {
       outcome.text = String(error.cause ?? error);
