@@ -28,7 +28,7 @@ constexpr Oid kPastCostTypes[] = {UUIDOID, INT4OID};
 pg::Statement past_costs(
     "SELECT CASE WHEN count(*) >= 20 THEN percentile_disc(0.95) WITHIN GROUP (ORDER BY cost) END"
     " FROM (SELECT cost, price_id FROM holdfast.ai_usage_ledger WHERE organization_id = $1"
-    "       ORDER BY id DESC LIMIT 1000) recent WHERE price_id = $2",
+    "       AND NOT cache_hit ORDER BY id DESC LIMIT 1000) recent WHERE price_id = $2",
     kPastCostTypes);
 
 // One call of open_call.
@@ -76,6 +76,7 @@ struct Opened {
   std::optional<std::string> routing; // JSON
   bool redact = false;                // the provider is to get a redacted prompt
   bool keeps_bodies = false;          // the audit log wants them with the settlement
+  bool caches_all = false;            // the organization wants answers kept, asked or not
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
@@ -295,7 +296,9 @@ Opened open(const Opening& call, TimestampTz now) {
   const Uuid hold_id = pg::new_uuid();
   Opened opened;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
-  opened.redact = organization::settings_of(call.organization_id).redact_for_provider;
+  const organization::Settings settings = organization::settings_of(call.organization_id);
+  opened.redact = settings.redact_for_provider;
+  opened.caches_all = settings.caches(false);
   if (call.call_key) {
     if (auto earlier = call_key::claim(*call.call_key, call.fingerprint, hold_id, now)) {
       // A repeat reaches no provider, but is a request like any other.
@@ -392,7 +395,8 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
     row.add(pg::from_jsonb_text(*opened.routing));
   else
     row.null();
-  return row.add_bool(opened.redact).add_bool(opened.keeps_bodies).finish(fcinfo);
+  row.add_bool(opened.redact).add_bool(opened.keeps_bodies).add_bool(opened.caches_all);
+  return row.finish(fcinfo);
 }
 
 } // namespace

@@ -154,7 +154,7 @@ pg::Parameters columns_of(const Charge& charge, const Costs& costs, const Entry&
       .text(charge.subject.tool)
       .add(charge.corrects)
       .add_int64(entry_numbers.next())
-      .add_bool(false)
+      .add_bool(charge.cache_hit)
       .add_bool(charge.fallback_used)
       .add_bool(false);
   return columns;

@@ -2,6 +2,7 @@
 
 #include "extension/audit.hpp"
 #include "extension/budget.hpp"
+#include "extension/cache.hpp"
 #include "extension/events.hpp"
 #include "extension/ledger_entry.hpp"
 #include "extension/organization_setting.hpp"
@@ -35,5 +36,6 @@ void _PG_init(void) {
   holdfast::events::start();
   holdfast::worker::start();
   holdfast::run::start();
+  holdfast::cache::start();
   holdfast::pg::settings_complete();
 }

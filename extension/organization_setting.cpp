@@ -10,6 +10,7 @@ pg::KeyedTable table("holdfast", "organization_settings", "organization_settings
 
 // Columns of organization_settings.
 constexpr int kRedactForProvider = 2;
+constexpr int kCache = 3;
 
 } // namespace
 
@@ -19,6 +20,7 @@ Settings settings_of(const Uuid& organization_id) {
   Settings settings;
   if (!found.fetch(key, 1)) return settings;
   settings.redact_for_provider = found.row().boolean(kRedactForProvider);
+  settings.cache = found.row().text(kCache);
   return settings;
 }
 

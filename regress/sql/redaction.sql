@@ -10,13 +10,13 @@ SELECT holdfast.redact_text(NULL) IS NULL AS nothing, holdfast.redact_text('') =
 SELECT provolatile, proparallel FROM pg_proc WHERE oid = 'holdfast.redact_text'::regproc;
 
 -- An organization decides what its providers get.
-SELECT * FROM holdfast.get_organization_settings(:org);
+SELECT redact_for_provider FROM holdfast.get_organization_settings(:org);
 SELECT api_key AS key FROM holdfast.create_api_key(:org, 'a5') \gset
 SELECT redact FROM holdfast.open_call(:org, sha256(:'key'), 'gpt-4o-mini', 10, 10, p_providers => '{openai}');
 SELECT holdfast.set_organization_settings(:org, p_redact_for_provider => true);
 SELECT holdfast.set_organization_settings(:org);
-SELECT * FROM holdfast.get_organization_settings(:org);
-SELECT * FROM holdfast.get_organization_settings(:other);
+SELECT redact_for_provider FROM holdfast.get_organization_settings(:org);
+SELECT redact_for_provider FROM holdfast.get_organization_settings(:other);
 SELECT redact FROM holdfast.open_call(:org, sha256(:'key'), 'gpt-4o-mini', 10, 10, p_providers => '{openai}');
 SELECT holdfast.set_organization_settings(NULL, true);
 BEGIN;

@@ -24,6 +24,10 @@ SELECT count(*) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id
 INSERT INTO holdfast.ai_audit_log (organization_id, audit_id, created_at, event)
 SELECT organization_id, gen_random_uuid(), now(), 'settled' FROM sample;
 SELECT count(holdfast.set_audit(organization_id)) FROM sample;
+SELECT count(holdfast.set_organization_settings(organization_id, p_cache => 'asked')) FROM sample;
+SELECT count(holdfast.keep_answer(organization_id, sha256('x'), gen_random_uuid(), 'openai', 'm', 1, 1, 'x')) FROM sample;
+INSERT INTO holdfast.ai_cache_hits (organization_id, cache_key, slot, hits) SELECT organization_id, sha256('x'), 1, 1 FROM sample;
+INSERT INTO holdfast.ai_cache_flights (organization_id, cache_key, flight_id, lease_until) SELECT organization_id, sha256('y'), gen_random_uuid(), now() FROM sample;
 ALTER TABLE sample ADD COLUMN hold_id uuid, ADD COLUMN key_id uuid, ADD COLUMN entry_id uuid;
 SELECT count(holdfast.write_off_call(h.hold_id, h.organization_id, 'test')) FROM holdfast.holds h JOIN sample s USING (organization_id);
 SELECT count(h.hold_id) FROM sample s, LATERAL holdfast.hold_workflow_cost(s.workflow_id, s.organization_id, 0.5, p_ttl => '1 microsecond') h;
@@ -78,6 +82,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
         WHEN 'p_new_hold_id' THEN 'gen_random_uuid()'
+        WHEN 'p_flight_id' THEN 'gen_random_uuid()'
         WHEN 'p_api_key_id' THEN '(SELECT key_id FROM sample OFFSET 1)'
         WHEN 'p_ledger_id' THEN '(SELECT entry_id FROM sample OFFSET 1)'
         WHEN 'p_account' THEN '''user:ann'''
@@ -111,6 +116,8 @@ INSERT INTO others VALUES
     ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), -- the graphs
     ('remove_ended_tokens', NULL), -- has ended anyway
     ('reap_workflow_leases', NULL), -- fails what nobody works on any more
+    ('redact_text', NULL), -- reads nothing
+    ('trim_cache', NULL), -- forgets what has expired anyway
     ('check_invariants', NULL), ('seal_ledger', NULL), ('verify_ledger', NULL), -- the operator's, of all organizations
     ('import_pricing', NULL), ('apply_price_proposal', NULL), ('reconcile_invoice', NULL), ('set_plan_budget', NULL), -- refused with such claims: budget_plans
     ('maintenance_duties', NULL), ('run_duty', NULL), ('run_maintenance', NULL),

@@ -8,18 +8,18 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
         WHEN 'operator' THEN reading || calling || administering END
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
-          redact_text,get_organization_settings,
+          redact_text,get_organization_settings,get_cache,
           get_budgets,get_organization_monthly_ai_cost,breakers,provider_latencies,get_rate_limits,
           rate_limit_memory,provider_uses,provider_fallbacks,get_telemetry,get_audit_log,
           check_definition,list_workflow_definitions,get_run,list_runs,get_run_events,get_variant_results,
           get_step_from_state,get_status_from_state,can_access_step,validate_workflow_graph,workflow_overview}'::text[],
-        '{authenticate_key,open_call,settle_call,next_attempt,release_call,record_refusal,pause_provider,create_workflow,
+        '{authenticate_key,open_call,cached_call,keep_answer,extend_flight,end_flight,settle_call,next_attempt,release_call,record_refusal,pause_provider,create_workflow,
           check_workflow_cost_limit,hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
           increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,check_rate_limit,save_workflow_definition,start_run,
           claim_step,complete_step,fail_step,heartbeat_steps,cancel_run,approve_step,reap_run_steps,
           record_run_outcome,replay_run,
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases}'::text[],
-        '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,set_organization_settings,refund_usage,grant_credits,create_api_key,
+        '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,set_organization_settings,clear_cache,trim_cache,refund_usage,grant_credits,create_api_key,
           revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker,set_audit}'::text[]
     )) f(reading, calling, administering)
@@ -50,7 +50,7 @@ BEGIN
     -- Answers to clients and hashes of keys are nobody's to read; bookkeeping of checks is the operator's.
     SELECT string_agg(c.oid::regclass::text, ', ') INTO tables FROM pg_class c
     WHERE c.relnamespace = 'holdfast'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
-      AND c.relname NOT IN ('idempotent_calls', 'api_keys')
+      AND c.relname NOT IN ('idempotent_calls', 'api_keys', 'ai_cache')
       AND (p_profile = 'operator' OR c.relname IN ('ai_provider_pricing', 'workflow_states', 'workflow_transitions') OR c.relname NOT LIKE 'checked\_%' AND EXISTS (
            SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organization_id'));
     EXECUTE format('GRANT SELECT ON %s TO %I', tables, p_role);

@@ -11,6 +11,7 @@ ALTER TABLE workflows
 -- include tables/audit.sql
 -- include tables/rate_limit.sql
 -- include tables/organization_setting.sql
+-- include tables/cache.sql
 
 -- What a key is bound to.
 ALTER TABLE api_keys
