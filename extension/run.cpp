@@ -93,6 +93,7 @@ void read_run(const pg::Row& row, Run& run) {
   run.subject.workflow_id = row.optional_uuid(8);
   run.hold_id = row.uuid(9);
   run.max_cost = row.usd(10);
+  run.has_hold = !run.max_cost.is_zero();
   run.drawn = row.usd(11);
   run.total_cost = row.usd(12);
   run.split_key = row.text(13);
@@ -228,6 +229,7 @@ void load(const Uuid& organization_id, const Uuid& run_id, Run& run) {
   run.subject.organization_id = organization_id;
   run.run_id = run_id;
   read_run(rows[0], run);
+  bind_workflow(run);
   const pg::Rows steps = find_steps.run(pg::Parameters().add(organization_id).add(run_id));
   for (std::uint64_t i = 0; i < steps.size(); ++i)
     read_step(steps[i], run);
@@ -304,6 +306,7 @@ void end_run(Run& run, const char* status, const std::string& error, TimestampTz
     enter(run, i, now);
   }
   tell(run, (std::string("run.") + status).c_str(), std::nullopt, error.empty() ? "{}" : error);
+  move_workflow(run, now);
 }
 
 void store(Run& run, TimestampTz now) {

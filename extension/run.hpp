@@ -15,6 +15,9 @@ void start();
 // The operator's limits as they are now.
 RunLimits limits();
 
+// What workers that deliver documents name among the providers that they serve.
+constexpr const char* kWebhook = "webhook";
+
 // What is kept of a step beside its state.
 struct StepRow {
   std::int64_t fence = 0;
@@ -38,6 +41,16 @@ struct StepRow {
   bool changed = false;
 };
 
+// The step of a workflow that a run does.
+struct WorkflowStep {
+  std::string name;
+  std::vector<std::string> path; // of states: the one it is worked on in, and those after it
+  std::int64_t fence = 0;
+  std::optional<std::string> actor;
+  std::optional<std::string> correlation_id;
+  std::string graph;
+};
+
 // A run under its lock.
 struct Run {
   budget::Subject subject; // whose budgets its calls count against
@@ -58,6 +71,7 @@ struct Run {
   std::string error;
   bool ended = false;
   bool has_hold = true;
+  std::optional<WorkflowStep> workflow_step;
 
   const Uuid& organization_id() const { return subject.organization_id; }
 };
@@ -91,6 +105,11 @@ void hand_on(Run& run, std::size_t step, const std::string& error, TimestampTz n
 
 // A ready step has to wait for a provider. Told once for as long as the error is the same.
 void delay(Run& run, std::size_t step, const std::string& error, TimestampTz until);
+
+// Finds the step of a workflow that the run does, and keeps that workflow as it is.
+void bind_workflow(Run& run);
+// Moves the workflow on, or to its failed state, as the run has ended.
+void move_workflow(Run& run, TimestampTz now);
 
 // --- what a step draws on the run's hold --------------------------------------------------------
 

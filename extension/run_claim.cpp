@@ -313,9 +313,25 @@ bool may(run::Run& run, std::size_t i, TimestampTz now, Work work) {
   return false;
 }
 
+// A document to be delivered: nothing is charged for it, so that nothing is held.
+std::optional<Claimed> claim_delivery(const Claim& claim, run::Run& run, std::size_t i,
+                                      TimestampTz now) {
+  std::optional<std::string> document = render_document(run.state, run.definition.steps[i]);
+  if (!document) {
+    run::fail(run, i, step_error("too_long", "Its document is longer than 256 KB."));
+    return std::nullopt;
+  }
+  Call call;
+  call.provider = call.model = run::kWebhook;
+  call.prompt = std::move(*document);
+  call.routing = "{}";
+  return begin_attempt(claim, run, i, std::move(call), pg::new_uuid(), now);
+}
+
 // One step that was found ready: taken, answered from what is kept, left waiting, or failed.
 std::optional<Claimed> claim_one(const Claim& claim, run::Run& run, std::size_t i,
                                  TimestampTz now) {
+  if (run.definition.steps[i].delivers()) return claim_delivery(claim, run, i, now);
   Call call;
   if (!may(run, i, now, [&] { call = plan_call(claim, run, i, now); })) return std::nullopt;
   if (run.definition.steps[i].cache && take_answer(run, i, call, now)) return std::nullopt;
@@ -376,6 +392,7 @@ Datum claimed_row(FunctionCallInfo fcinfo, const Claimed& step, TimestampTz leas
   row.add(step.call.temperature ? Usd::parse(*step.call.temperature) : std::nullopt);
   row.add(step.hold_id).add(step.call.worst).add_time(lease_until).text(step.user_id);
   row.add_bool(step.call.fallback_used).add(pg::from_jsonb_text(step.call.routing));
+  row.text(step.call.provider == run::kWebhook ? "deliver" : "generate");
   if (step.call.schema)
     row.add(pg::from_jsonb_text(*step.call.schema));
   else

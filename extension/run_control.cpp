@@ -73,6 +73,16 @@ void lose(run::Run& run, std::size_t i, TimestampTz now) {
   }
 }
 
+std::string timeout_message(const run::Run& run) {
+  std::string message = "The run took longer than its timeout.";
+  for (std::size_t i = 0; i < run.steps.size(); ++i) {
+    if (run.state.steps[i].status == StepStatus::ready && run.steps[i].fence == 0)
+      return message + " Nobody has taken step \"" + run.definition.steps[i].id +
+             "\": no gateway serves its provider, or none had a place for it.";
+  }
+  return message;
+}
+
 // Brings one run up to date; returns how many of its steps, or itself, were overdue.
 std::int32_t reap_run(const Uuid& organization_id, const Uuid& run_id, TimestampTz now) {
   run::Run run;
@@ -90,8 +100,7 @@ std::int32_t reap_run(const Uuid& organization_id, const Uuid& run_id, Timestamp
     }
   }
   if (!run.ended && run.deadline && *run.deadline <= now) {
-    run::end_run(run, "failed", step_error("timeout", "The run took longer than its timeout."),
-                 now);
+    run::end_run(run, "failed", step_error("timeout", timeout_message(run)), now);
     ++reaped;
   }
   if (reaped > 0) run::move_on(run, now);

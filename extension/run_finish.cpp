@@ -224,7 +224,7 @@ void refuse_form(run::Run& run, const Attempt& attempt, const std::string& misfi
 
 // Returns how the attempt ended.
 const char* complete(run::Run& run, const Attempt& attempt, std::string output,
-                     const ledger::Entry& entry, TimestampTz now) {
+                     const std::optional<ledger::Entry>& entry, TimestampTz now) {
   if (output.size() > kMostOutputBytes) {
     run::fail(run, attempt.step, step_error("too_long", "Its answer is longer than 256 KB."));
     return "failed";
@@ -242,8 +242,9 @@ const char* complete(run::Run& run, const Attempt& attempt, std::string output,
   state.output = std::move(output);
   state.error.clear();
   run.steps[attempt.step].lease_until.reset();
+  run.steps[attempt.step].changed = true;
   run::tell(run, "step.completed", run.definition.steps[attempt.step].id,
-            JsonObject().number("costUSD", entry.cost.str()).str());
+            JsonObject().number("costUSD", entry ? entry->cost.str() : "0").str());
   return "completed";
 }
 
@@ -266,21 +267,26 @@ Finished complete_step(const pg::Arguments& arguments, TimestampTz now) {
   const Attempt attempt = load_attempt(arguments, run);
   std::string output = pg::to_text(arguments.required(4, "p_output"));
   const std::optional<std::int64_t> latency_ms = read_latency(arguments, 12);
-  ledger::Charge charge = read_charge(arguments, 5, run, attempt);
-  add_members(*charge.metadata, arguments.required(13, "p_metadata"));
   Finished finished;
-  finished.entry = charge_run(run, attempt, charge, latency_ms, now);
+  if (!arguments.is_null(5)) {
+    ledger::Charge charge = read_charge(arguments, 5, run, attempt);
+    add_members(*charge.metadata, arguments.required(13, "p_metadata"));
+    finished.entry = charge_run(run, attempt, charge, latency_ms, now);
+  } else if (!attempt.has_ended()) {
+    run::give_back(run, attempt.hold_id, now);
+  }
   finished.duplicate = attempt.has_ended();
   finished.accepted = finished.duplicate ? attempt.outcome != "superseded" : attempt.is_own;
   if (!finished.duplicate) {
     const char* outcome = "superseded";
-    report_provider(attempt, true, latency_ms);
+    if (finished.entry) report_provider(attempt, true, latency_ms);
     if (attempt.is_own) {
       run.steps[attempt.step].latency_ms = latency_ms;
-      outcome = complete(run, attempt, std::move(output), *finished.entry, now);
+      outcome = complete(run, attempt, std::move(output), finished.entry, now);
     }
-    store_end(run, attempt, outcome, finished.entry->cost, latency_ms,
-              run.state.steps[attempt.step].error, now);
+    store_end(run, attempt, outcome,
+              finished.entry ? std::optional(finished.entry->cost) : std::nullopt, latency_ms,
+              attempt.is_own ? run.state.steps[attempt.step].error : "", now);
     let_go(run, attempt);
     run::move_on(run, now);
   }

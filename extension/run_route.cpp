@@ -31,7 +31,7 @@ std::vector<routing::Candidate> candidates_of(const RunFallback& choice, const S
   std::vector<routing::Candidate> candidates;
   for (std::size_t i = 0; i < served.providers.size(); ++i) {
     const std::string& provider = served.providers[i];
-    if (choice.provider && *choice.provider != provider) continue;
+    if (provider == kWebhook || (choice.provider && *choice.provider != provider)) continue;
     if (!choice.model && i >= served.models.size()) continue;
     const std::string& model = choice.model ? *choice.model : served.models[i];
     if (!contains(given_up, provider + '/' + model)) candidates.push_back({provider, model});
@@ -74,6 +74,7 @@ RunFallback asked_of(const Run& run, std::size_t i) {
 }
 
 std::optional<std::vector<std::string>> providers_of(const Run& run, std::size_t i) {
+  if (run.definition.steps[i].delivers()) return std::vector<std::string>{kWebhook};
   std::vector<std::string> providers;
   for (const RunFallback& choice : choices_of(run, i)) {
     if (!choice.provider) return std::nullopt;

@@ -55,6 +55,7 @@ pg::Statement insert_step("INSERT INTO holdfast.workflow_run_steps"
 // What start_run() is asked for.
 struct Request {
   run::Run run;
+  std::optional<Uuid> run_id; // of the step of a workflow that it does
   std::optional<Uuid> workflow_id;
   std::optional<std::string> name;
   std::string asked;      // what names the definition
@@ -164,6 +165,11 @@ bool insert(const Request& request, TimestampTz now) {
 }
 
 budget::HoldResult take_hold(const run::Run& run, TimestampTz now) {
+  if (run.max_cost.is_zero()) { // nothing to ask any budget for
+    budget::HoldResult none;
+    none.reservation.granted = true;
+    return none;
+  }
   budget::HoldRequest hold;
   hold.subject = run.subject;
   hold.idempotency_key = run.run_id;
@@ -193,7 +199,8 @@ Started start(Request& request, TimestampTz now) {
   run.state.definition = &run.definition;
   run.state.input = JsonValue::parse(request.input).value_or(JsonValue());
   check_input(run.definition, run.state.input);
-  run.run_id = pg::new_uuid();
+  run.run_id = request.run_id ? *request.run_id : pg::new_uuid();
+  if (request.run_id) run::bind_workflow(run);
   run.hold_id = run.run_id;
   run.max_cost = run.definition.most_cost;
   run.deadline = now + run.definition.timeout_ms * 1000;
@@ -222,10 +229,7 @@ Started start(Request& request, TimestampTz now) {
   return {run.run_id, run.status, false, hold.reservation.figures};
 }
 
-} // namespace
-
-HOLDFAST_FUNCTION(holdfast_start_run) {
-  Request request = read_request(pg::Arguments(fcinfo));
+Datum start_row(FunctionCallInfo fcinfo, Request request) {
   organization::require(request.run.organization_id());
   Started started;
   {
@@ -240,4 +244,17 @@ HOLDFAST_FUNCTION(holdfast_start_run) {
   row.add(started.refused ? std::optional(started.refused->spent) : std::nullopt);
   row.add(started.refused ? std::optional(started.refused->held) : std::nullopt);
   return row.finish(fcinfo);
+}
+
+} // namespace
+
+HOLDFAST_FUNCTION(holdfast_start_run) {
+  return start_row(fcinfo, read_request(pg::Arguments(fcinfo)));
+}
+
+HOLDFAST_FUNCTION(holdfast_start_step_run) {
+  const pg::Arguments arguments(fcinfo);
+  Request request = read_request(arguments);
+  request.run_id = arguments.uuid(12, "p_run_id");
+  return start_row(fcinfo, std::move(request));
 }

@@ -15,6 +15,8 @@ constexpr int kRefused = 2;
 constexpr const char* kConfigFlag = "--config";
 constexpr const char* kJwtSecret = "HOLDFAST_JWT_SECRET"; // no flag: those can be seen by all
 constexpr int kHoldMarginMs = 60000;
+constexpr const char* kWebhookUrl = "HOLDFAST_PUBLISH_WEBHOOK_URL";
+constexpr const char* kWebhookSecret = "HOLDFAST_PUBLISH_WEBHOOK_SECRET";
 
 // What is wrong with a value, as the end of a sentence; nothing when it was taken.
 using Complaint = std::optional<std::string>;
@@ -277,6 +279,8 @@ std::string help_text() {
                        : "; base URL in " + info.base_url_variable + ", default " +
                              info.default_base_url + "\n");
   }
+  text += std::string("Documents are delivered to a webhook, signed:\n  ") + kWebhookUrl + ", " +
+          kWebhookSecret + "\n      without them they are kept in the result of their step\n";
   return text;
 }
 
@@ -380,6 +384,17 @@ std::optional<ConfigExit> read_tokens(Config& config, const Environment& environ
   return std::nullopt;
 }
 
+std::optional<ConfigExit> read_webhook(Config& config, const Environment& environment) {
+  config.webhook = {environment(kWebhookUrl).value_or(""),
+                    environment(kWebhookSecret).value_or("")};
+  if (config.webhook.url.empty() != config.webhook.secret.empty())
+    return refuse(std::string(kWebhookUrl) + " and " + kWebhookSecret +
+                  " must be set together, or neither");
+  if (!config.webhook.url.empty() && !is_http_url(config.webhook.url))
+    return refuse(std::string(kWebhookUrl) + " must be an http or https URL");
+  return std::nullopt;
+}
+
 std::optional<ConfigExit> check_together(const Config& config) {
   if (config.database.empty()) {
     return refuse("--database (or HOLDFAST_DATABASE) is needed: a libpq connection string");
@@ -408,7 +423,7 @@ std::optional<std::string> config_path(const std::vector<std::string>& arguments
 bool is_variable(const std::string& name) {
   const auto& table = settings();
   const auto& providers = provider::all_providers();
-  return name == kJwtSecret ||
+  return name == kJwtSecret || name == kWebhookUrl || name == kWebhookSecret ||
          std::any_of(table.begin(), table.end(),
                      [&](const Setting& setting) { return setting.variable == name; }) ||
          std::any_of(providers.begin(), providers.end(), [&](const auto& info) {
@@ -449,6 +464,7 @@ std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arg
   if (!ttl_given) config.hold_ttl_ms = config.limits.total_timeout_ms + kHoldMarginMs;
   if (const auto exit = read_providers(config, environment)) return *exit;
   if (const auto exit = read_tokens(config, environment)) return *exit;
+  if (const auto exit = read_webhook(config, environment)) return *exit;
   if (const auto exit = check_together(config)) return *exit;
   return config;
 }

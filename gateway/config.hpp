@@ -6,6 +6,7 @@
 #include "gateway/log.hpp"
 #include "gateway/token.hpp"
 #include "gateway/transport.hpp"
+#include "gateway/webhook.hpp"
 
 #include <cstddef>
 #include <functional>
@@ -56,6 +57,7 @@ struct Config {
   std::vector<ProviderConfig> providers;
   TokenSettings token_settings{"", "", "authenticated", ""};
   std::shared_ptr<const TokenVerifier> tokens; // null where no key for them is set
+  Webhook webhook;                             // where documents are delivered
 };
 
 // The program ends here: --help and --version with status 0, a refused setting with status 2.

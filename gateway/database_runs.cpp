@@ -79,7 +79,7 @@ constexpr Statement kApproveStep{
 constexpr Statement kClaimStep{
     "holdfast_claim_step",
     "SELECT organization_id, run_id, step_id, fence, provider, model, prompt, system_prompt,"
-    " max_tokens, temperature, schema FROM holdfast.claim_step(p_worker => $1::text,"
+    " max_tokens, temperature, schema, action FROM holdfast.claim_step(p_worker => $1::text,"
     " p_providers => $2::text[], p_models => $3::text[], p_most => $4::integer,"
     " p_lease => $5::interval)",
     false};
@@ -159,6 +159,7 @@ ClaimedStep claimed_step(const Rows& rows, int row) {
   if (const auto temperature = rows.get(row, 9))
     step.temperature = std::strtod(temperature->c_str(), nullptr);
   step.schema = rows.get(row, 10);
+  step.delivers = rows.text(row, 11) == "deliver";
   return step;
 }
 
@@ -272,10 +273,12 @@ std::vector<ClaimedStep> RunDatabase::claim(const std::string& worker,
 }
 
 FinishedStep RunDatabase::complete(const ClaimedStep& step, const std::string& output,
-                                   const StepUsage& usage, std::int64_t latency_ms,
+                                   const std::optional<StepUsage>& usage, std::int64_t latency_ms,
                                    const std::string& metadata_json) {
+  constexpr std::size_t kPromptTokens = 5;
   Parameters parameters = {step.organization_id, step.run_id, step.step_id, step.fence, output};
-  add_usage(parameters, usage);
+  add_usage(parameters, usage.value_or(StepUsage()));
+  if (!usage) parameters[kPromptTokens] = std::nullopt; // not charged
   parameters.emplace_back(std::to_string(latency_ms));
   parameters.emplace_back(metadata_json);
   return finished_step(pool_.run(kCompleteStep, parameters), "complete_step");

@@ -85,6 +85,7 @@ struct ClaimedStep {
   int max_tokens = 0;
   std::optional<double> temperature;
   std::optional<std::string> schema; // JSON: what the answer has to fit
+  bool delivers = false;             // the prompt is a document to be handed over
 };
 
 // What an attempt used.
@@ -143,8 +144,10 @@ public:
                                  const std::vector<std::string>& models, int most,
                                  std::int64_t lease_ms);
   // Both are safe to repeat: an attempt ends once.
-  FinishedStep complete(const ClaimedStep& step, const std::string& output, const StepUsage& usage,
-                        std::int64_t latency_ms, const std::string& metadata_json);
+  // Without `usage` nothing was charged.
+  FinishedStep complete(const ClaimedStep& step, const std::string& output,
+                        const std::optional<StepUsage>& usage, std::int64_t latency_ms,
+                        const std::string& metadata_json);
   FinishedStep fail(const ClaimedStep& step, const StepFailure& failure);
   // Returns how many of the steps are no longer this worker's.
   int heartbeat(const std::string& worker, const std::vector<ClaimedStep>& steps,

@@ -5,6 +5,7 @@
 #include "gateway/handler_chat.hpp"
 #include "gateway/handler_embeddings.hpp"
 #include "gateway/handler_generate.hpp"
+#include "gateway/handler_intent.hpp"
 #include "gateway/handler_messages.hpp"
 #include "gateway/handler_status.hpp"
 #include "gateway/handler_telemetry.hpp"
@@ -41,13 +42,13 @@ void raise_descriptor_limit() {
 }
 
 // Every route takes signed tokens as it takes keys.
-std::vector<Route> all_routes(Services& services, RunDatabase& runs, RunNews& news, TokenDesk& desk,
-                              TelemetryCache& telemetry) {
+std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, RunDatabase& runs,
+                              RunNews& news, TokenDesk& desk, TelemetryCache& telemetry) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
        {embedding_routes(services), messages_routes(services), generate_routes(services),
         status_routes(services), telemetry_routes(services, telemetry),
-        workflow_routes(services, runs, news)}) {
+        workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   for (Route& route : routes)
@@ -144,6 +145,8 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   require_in_database(config, database.pool());
   TokenDesk desk(live, tokens);
   TelemetryCache telemetry(database.pool());
+  IntentDatabase workflows(database.pool());
+  workflows.check();
   RunNews news;
   Transport transport;
   SettlementQueue settlements(
@@ -156,7 +159,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Services services{live, database, transport, settlements, holds};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, runs, news, desk, telemetry));
+      all_routes(services, workflows, runs, news, desk, telemetry));
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {

@@ -5,6 +5,7 @@
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
 #include "gateway/request_json.hpp"
+#include "gateway/run_requests.hpp"
 
 #include <algorithm>
 
@@ -15,8 +16,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kNewsSlice{500}; // a client's or the gateway's end is noticed by then
-constexpr std::int64_t kMostWaitMs = 600000;
-constexpr std::int64_t kStandardWaitMs = 300000;
 constexpr auto kBeatEvery = std::chrono::seconds(15);
 constexpr int kMostListed = 1000;
 constexpr int kStandardListed = 50;
@@ -26,12 +25,6 @@ struct Shop {
   RunDatabase& runs;
   RunNews& news;
 };
-
-Caller caller_of(RequestContext& context, const httplib::Request& request) {
-  const ApiKey key = read_key(request);
-  context.organization_id = key.organization_id;
-  return {key.organization_id, key.hash};
-}
 
 // A definition's fault is not about a model.
 template <class Work>
@@ -139,13 +132,6 @@ void read_workflow(const nlohmann::json& body, RunOrder& order) {
                     "workflow");
 }
 
-bool optional_flag(const nlohmann::json& body, const char* name, bool otherwise) {
-  const auto value = body.find(name);
-  if (value == body.end() || value->is_null()) return otherwise;
-  if (value->is_boolean()) return value->get<bool>();
-  throw bad_value(std::string("The field ") + name + " must be true or false.", name);
-}
-
 RunOrder read_order(const httplib::Request& request, const nlohmann::json& body) {
   const Controls controls = read_controls(request);
   RunOrder order;
@@ -166,43 +152,17 @@ RunOrder read_order(const httplib::Request& request, const nlohmann::json& body)
   return order;
 }
 
-HttpError denied(const StartedRun& started) {
-  OpenedCall figures;
-  figures.scope = started.scope;
-  figures.limit_usd = started.limit_usd;
-  figures.spent_usd = started.spent_usd;
-  figures.held_usd = started.held_usd;
-  HttpError error = error_from_denial(figures);
-  error.details.emplace_back("runId", nlohmann::json(started.run_id).dump());
-  return error;
-}
-
-// A run that waits for a person is not waited for.
-RunView wait_for(const Shop& shop, const Caller& caller, const std::string& run_id,
-                 const RequestContext& context, milliseconds most) {
-  RunNews::Watch watch(shop.news, run_id);
-  const auto until = Clock::now() + most;
-  while (true) {
-    RunView run = shop.runs.get(caller, run_id);
-    const bool goes_on = run.status == "running" && Clock::now() < until &&
-                         !shop.services.stopping && !context.client_gone();
-    if (!goes_on) return run;
-    watch.wait(kNewsSlice);
-  }
-}
-
 void run(const Shop& shop, RequestContext& context, const httplib::Request& request,
          const std::string& text, httplib::Response& response) {
   const Caller caller = caller_of(context, request);
   const nlohmann::json body = parse_request_object(text);
   const RunOrder order = read_order(request, body);
-  const bool waits = optional_flag(body, "wait", true);
-  const auto most = optional_integer(body, "waitMs", 0, kMostWaitMs).value_or(kStandardWaitMs);
+  const auto most = wait_of(body);
   const StartedRun started = checking_definition([&] { return shop.runs.start(caller, order); });
-  if (!started.granted) throw denied(started);
+  if (!started.granted) throw denied_run(started);
   if (started.duplicate) response.set_header("Idempotent-Replay", "true");
-  send_run(wait_for(shop, caller, started.run_id, context, milliseconds(waits ? most : 0)), context,
-           response);
+  send_run(wait_for_run(shop.services, shop.runs, shop.news, caller, started.run_id, context, most),
+           context, response);
 }
 
 void list_runs(const Shop& shop, RequestContext& context, const httplib::Request& request,

@@ -188,6 +188,7 @@ std::vector<ClaimedStep> RunWorker::take_steps(int most) {
     providers.push_back(provider.name);
     models.emplace_back(info != nullptr ? info->default_model : "");
   }
+  providers.emplace_back("webhook"); // every gateway delivers
   try {
     return runs_.claim(name_, providers, models, most, config->run_lease_ms);
   } catch (const std::exception& error) {
@@ -311,7 +312,37 @@ bool RunWorker::refuse_unable(const ClaimedStep& step, const ChatRequest& chat) 
   return true;
 }
 
+// Nothing is charged for handing a document over.
+void RunWorker::deliver_step(const ClaimedStep& step) {
+  const auto begun = Clock::now();
+  if (services_.cut) return; // not begun: another worker's
+  const Delivery delivery{step.run_id + ":" + step.step_id, step.organization_id, step.run_id,
+                          step.step_id, step.prompt};
+  const auto now_s = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const auto result = deliver(services_.transport, services_.config.now()->webhook, delivery, now_s,
+                              [this] { return services_.cut.load(); });
+  const auto latency = std::chrono::duration_cast<milliseconds>(Clock::now() - begun).count();
+  if (const auto* told = std::get_if<DeliveryFailure>(&result)) {
+    if (told->is_stopped) return; // another worker's
+    StepFailure failure;
+    failure.code = told->code;
+    failure.message = told->message;
+    failure.transient = told->transient;
+    failure.retry_after_ms = told->retry_after_ms;
+    log_step(LogLevel::warning, "step_failed", step, failure.code);
+    report(step, [&] { return runs_.fail(step, failure); });
+    return;
+  }
+  report(step, [&] {
+    return runs_.complete(step, std::get<std::string>(result), std::nullopt, latency, "{}");
+  });
+}
+
 void RunWorker::run_step(const ClaimedStep& step) {
+  if (step.delivers) {
+    deliver_step(step);
+    return;
+  }
   const auto begun = Clock::now();
   const ChatRequest chat = chat_of(step);
   const auto config = services_.config.now();

@@ -44,6 +44,7 @@ private:
   void beat();
   void reap();
   void run_step(const ClaimedStep& step);
+  void deliver_step(const ClaimedStep& step);
   bool refuse_unable(const ClaimedStep& step, const ChatRequest& chat);
   void report(const ClaimedStep& step, const std::function<FinishedStep()>& write);
   bool sleep(std::chrono::milliseconds most); // false when the worker is to end

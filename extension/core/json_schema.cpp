@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace holdfast {
 
@@ -365,14 +366,17 @@ private:
   void make_items(const Node& node, const std::string& name, JsonValue& value) {
     value.kind = Kind::array;
     const std::size_t count = std::min(std::max<std::size_t>(node.least_items, 1), node.most_items);
-    for (std::size_t i = 0; i < count && !is_too_long(); ++i)
-      value.items.push_back(
-          make(node.items ? *node.items : Node(), name + " " + std::to_string(i + 1)));
+    const std::string outer = std::exchange(number_, "");
+    for (std::size_t i = 0; i < count && !is_too_long(); ++i) {
+      number_ = " " + std::to_string(i + 1); // so that no two items are the same
+      value.items.push_back(make(node.items ? *node.items : Node(), name));
+    }
+    number_ = outer;
   }
 
   void make_text(const Node& node, const std::string& name, JsonValue& value) {
     value.kind = Kind::text;
-    value.text = std::string(mark_) + " " + clipped(name, kMostNameShown);
+    value.text = std::string(mark_) + " " + clipped(name, kMostNameShown) + number_;
     while (length_of(value.text) < node.least_length)
       value.text += " " + std::string(mark_);
     std::size_t length = length_of(value.text);
@@ -399,6 +403,7 @@ private:
   }
 
   std::string_view mark_;
+  std::string number_; // of the item that is being made
   std::size_t spent_ = 0;
 };
 

@@ -111,6 +111,8 @@ void check_call_input(const Reader& input, const RunLimits& limits) {
 void check_local_input(const Reader& input, const std::string& action) {
   if (action == "template") {
     input.only({"template"});
+  } else if (action == "deliver") {
+    input.only({"document"});
   } else if (action == "pick") {
     input.only({"from", "path", "default"});
     input.find("from", Kind::text);
@@ -133,10 +135,12 @@ const char* needed_member(const std::string& action) {
   if (action == "generate") return "prompt";
   if (action == "pick") return "from";
   if (action == "theme") return "name";
+  if (action == "deliver") return "document";
   return "template";
 }
 
-constexpr std::string_view kActions[] = {"generate", "template", "pick", "theme", "personalize"};
+constexpr std::string_view kActions[] = {"generate", "template",    "pick",
+                                         "theme",    "personalize", "deliver"};
 
 void read_input(const Reader& reader, RunStep& step, const RunLimits& limits) {
   const JsonValue* object = reader.find("input", Kind::object);
@@ -148,7 +152,7 @@ void read_input(const Reader& reader, RunStep& step, const RunLimits& limits) {
   else
     check_local_input(input, step.action);
   const std::string needed = needed_member(step.action);
-  if (input.find(needed, Kind::text) == nullptr)
+  if (input.find(needed, step.delivers() ? Kind::object : Kind::text) == nullptr)
     throw reader.fault("missing", "Its input has no \"" + needed + "\".");
 }
 
@@ -238,7 +242,7 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
   step.action = reader.text("action").value_or("generate");
   if (std::find(std::begin(kActions), std::end(kActions), step.action) == std::end(kActions))
     throw reader.fault("unknown_action", "There is no action \"" + step.action + "\".")
-        .hint("Actions are generate, template, pick, theme and personalize.");
+        .hint("Actions are generate, template, pick, theme, personalize and deliver.");
   step.provider = reader.text("provider");
   check_provider(reader, step.provider);
   step.model = reader.text("model");

@@ -55,6 +55,8 @@ struct RunStep {
   std::vector<int> reads;             // steps whose output it uses
 
   bool calls_provider() const { return action == "generate"; }
+  bool delivers() const { return action == "deliver"; }
+  bool needs_worker() const { return calls_provider() || delivers(); }
 };
 
 // The input of a step as one of its variants has it.

@@ -121,7 +121,56 @@ LocalResult personalize(const RunState& run, const JsonValue& input) {
   return {std::move(result), ""};
 }
 
+// The name that a text consists of, if it is one alone.
+std::optional<TextTemplate::Name> only_name(const std::string& text) {
+  const std::vector<TextTemplate::Name> names = TextTemplate::parse(text).names();
+  if (names.size() != 1 || text.rfind("{{", 0) != 0 || text.find("}}") + 2 != text.size())
+    return std::nullopt;
+  return names.front();
+}
+
+JsonValue value_itself(const RunState& run, const TextTemplate::Name& name) {
+  if (name.front() == "input") {
+    const JsonValue* value = &run.input;
+    for (std::size_t i = 1; i < name.size() && value != nullptr; ++i)
+      value = at_path(*value, name[i]);
+    return value == nullptr ? JsonValue() : *value;
+  }
+  std::string text = value_of(run, name);
+  if (std::optional<JsonValue> json = JsonValue::parse(text)) return std::move(*json);
+  JsonValue value;
+  value.kind = JsonValue::Kind::text;
+  value.text = std::move(text);
+  return value;
+}
+
+// False when it grows too long.
+bool fill(const RunState& run, JsonValue& value) {
+  if (value.is(JsonValue::Kind::text)) {
+    if (const auto name = only_name(value.text)) {
+      value = value_itself(run, *name);
+      return true;
+    }
+    std::optional<std::string> text = render(run, value.text);
+    if (text) value.text = std::move(*text);
+    return text.has_value();
+  }
+  return std::all_of(value.items.begin(), value.items.end(),
+                     [&](JsonValue& item) { return fill(run, item); }) &&
+         std::all_of(value.members.begin(), value.members.end(),
+                     [&](JsonMember& member) { return fill(run, member.value); });
+}
+
 } // namespace
+
+std::optional<std::string> render_document(const RunState& run, const RunStep& step) {
+  const JsonValue* document = step.input.find("document");
+  JsonValue filled = document == nullptr ? JsonValue() : *document;
+  if (!fill(run, filled)) return std::nullopt;
+  std::string json = filled.str();
+  if (json.size() > kMostDocumentBytes) return std::nullopt;
+  return json;
+}
 
 LocalResult run_local(const RunState& run, const RunStep& step) {
   if (step.action == "template") return fill_template(run, step.input);

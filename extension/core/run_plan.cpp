@@ -80,7 +80,7 @@ private:
       own.status = StepStatus::skipped;
     else if (step(i).approval && !own.approved)
       own.status = StepStatus::waiting;
-    else if (step(i).calls_provider())
+    else if (step(i).needs_worker())
       own.status = StepStatus::ready;
     else
       finish_local(i, own);

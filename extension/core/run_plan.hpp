@@ -53,6 +53,11 @@ std::string value_of(const RunState& run, const TextTemplate::Name& name);
 constexpr std::size_t kMostRenderedBytes = 50 * 1024;
 std::optional<std::string> render(const RunState& run, const std::string& text);
 
+// The document that a step of action deliver hands over, as JSON: a text of it that is one {{name}}
+// alone becomes the value itself. nullopt when it grows above kMostDocumentBytes.
+constexpr std::size_t kMostDocumentBytes = 256 * 1024;
+std::optional<std::string> render_document(const RunState& run, const RunStep& step);
+
 // What a local step comes to: its output, or an error.
 struct LocalResult {
   std::string output;

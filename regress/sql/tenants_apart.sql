@@ -43,6 +43,8 @@ SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
 SELECT count(a.state) FROM sample s, LATERAL holdfast.advance_workflow(s.workflow_id, s.organization_id, 'CREATED', 'ICP_PENDING') a;
+SELECT count(i.run_id) FROM sample s, LATERAL holdfast.create_intent_workflow(s.organization_id, '{"business": "x"}') w,
+    LATERAL holdfast.start_intent_step(w.workflow_id, s.organization_id, 'icp-generate') i;
 
 -- Every function has its place: in a profile, a trigger's, or internal and named here.
 SELECT p.oid::regprocedure AS function_without_profile FROM pg_proc p
@@ -53,7 +55,8 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
       share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,replay_stored,check_graph_in_use,
-      initial_workflow_state,workflow_faults,maintenance_lock,new_api_key,
+      initial_workflow_state,workflow_faults,maintenance_lock,new_api_key,check_intent_request,find_intent_step,intent_step_definition,
+      intent_step_input,lock_intent_workflow,refuse_intent_step,start_step_run,
       audit_id_floor,audit_month_table,make_audit_month,drop_audit_before,keep_audit_months,keep_tenants_apart}'::text[]);
 -- Nobody else administers, and internal functions are nobody's.
 SELECT r AS role, p.proname AS may_administer FROM unnest('{holdfast_app,holdfast_reader}'::text[]) r, pg_proc p
@@ -113,7 +116,7 @@ INSERT INTO others VALUES
     ('heartbeat_steps', 'holdfast.heartbeat_steps(''w'', (SELECT ARRAY[organization_id] FROM sample OFFSET 1), (SELECT ARRAY[run_id] FROM sample OFFSET 1), ''{a}'', ''{1}'')'),
     ('check_definition', NULL), ('reap_run_steps', NULL), -- reads nothing; ends what has run out anyway
     ('expire_holds', NULL), -- ends what has run out anyway
-    ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), -- the graphs
+    ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), ('faults_of_used_graphs', NULL), ('intent_steps', NULL), -- the graphs and what is shipped
     ('remove_ended_tokens', NULL), -- has ended anyway
     ('reap_workflow_leases', NULL), -- fails what nobody works on any more
     ('redact_text', NULL), -- reads nothing

@@ -164,6 +164,12 @@ CREATE FUNCTION workflow_faults(p_is_full boolean)
            c.fence, c.lease_fence
     FROM compared c WHERE c.is_unheld
     UNION ALL
+    SELECT 'the step that a run does ends with the run', b.organization_id, 'run ' || b.run_id || ' of workflow ' || b.workflow_id,
+           NULL, NULL
+    FROM holdfast.workflow_step_runs b
+    LEFT JOIN holdfast.workflow_runs r ON r.organization_id = b.organization_id AND r.run_id = b.run_id
+    WHERE b.ended_at IS NULL AND (r.run_id IS NULL OR r.ended_at IS NOT NULL)
+    UNION ALL
     SELECT 'the history of a workflow has no gap and no fork', b.organization_id,
            'workflow ' || b.workflow_id || ' from ' || b.from_state || ', audited ' || coalesce(b.last_to, 'nothing'),
            coalesce(b.last_seq, 0) + 1, b.seq
@@ -173,7 +179,7 @@ CREATE FUNCTION workflow_faults(p_is_full boolean)
     WHERE b.seq <> coalesce(b.last_seq, 0) + 1 OR b.from_state <> b.last_to
 $$;
 COMMENT ON FUNCTION workflow_faults(boolean) IS
-'Workflows whose state is not what their history ends with, or that wait or are worked on without a lease of their fence; expected and actual are fences. p_is_full: also histories with a row missing, or that do not begin where the one before ended (numbers of rows).';
+'Workflows whose state is not what their history ends with, or that wait or are worked on without a lease of their fence, or whose step goes on though its run has ended; expected and actual are fences. p_is_full: also histories with a row missing, or that do not begin where the one before ended (numbers of rows).';
 
 CREATE FUNCTION checked_advance(p_is_full boolean, p_after bigint, p_upto bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -64,6 +64,18 @@ $$;
 COMMENT ON FUNCTION validate_workflow_graph(text) IS
 'One row for each fault of a graph (NULL: of all graphs), with its state: no_states, no_initial, many_initial, initial_is_work, unreachable, dead_end, endless, leaves_terminal, unknown_state, no_step, no_failure, no_lease. No row: the graph is valid.';
 
+CREATE FUNCTION faults_of_used_graphs(OUT graph text, OUT state text, OUT fault text, OUT detail text)
+    RETURNS SETOF record
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT v.* FROM holdfast.validate_workflow_graph('intent') v
+    UNION
+    SELECT v.* FROM holdfast.validate_workflow_graph() v
+    WHERE EXISTS (SELECT FROM holdfast.workflows w WHERE w.graph = v.graph)
+    ORDER BY 1, 3, 2, 4
+$$;
+COMMENT ON FUNCTION faults_of_used_graphs() IS
+'The faults, as of validate_workflow_graph(), of the graph intent and of every graph that workflows are on. No row: none of them is stuck for that.';
+
 CREATE FUNCTION check_graph_in_use(p_graph text, p_is_insert boolean) RETURNS boolean
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

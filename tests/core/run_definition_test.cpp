@@ -69,6 +69,11 @@ TEST(RunDefinition, NamesTheStepAndTheFault) {
       {with_steps(a + R"(, "schema": {"type": "list"}})"), "a", "bad_schema"},
       {with_steps(R"({"id": "a", "action": "template", "input": {"template": "x"}, "schema": {}})"),
        "a", "bad_value"},
+      {with_steps(R"({"id": "a", "action": "deliver", "input": {"document": "x"}})"), "a",
+       "bad_value"},
+      {with_steps(
+           R"({"id": "a", "action": "deliver", "input": {"document": {"b": "{{c.output}}"}}})"),
+       "a", "unknown_variable"},
       {with_steps(R"({"id": "a"})"), "a", "missing"},
       {with_steps(R"({"id": "a", "input": {"prompt": "{{b.output}}"}})"), "a", "unknown_variable"},
       {with_steps(R"({"id": "a", "input": {"prompt": "{{a.output}}"}})"), "a", "cycle"},

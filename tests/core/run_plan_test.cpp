@@ -142,6 +142,21 @@ TEST(RunPlan, DoesLocalStepsByItself) {
   }
 }
 
+TEST(RunPlan, LeavesDeliveriesToWorkersWithTheirDocument) {
+  Plan plan(call("a") + R"(,{"id": "b", "action": "deliver", "input": {"document": {
+      "made": "{{a.output}}", "list": [1, "by {{input.who}}", "{{input.what}}"], "word": "{{a.output.x}}",
+      "two": "{{a.output.x}}{{a.output.x}}", "none": "{{a.error}}"}}})",
+            R"({"who": "Ann", "what": {"deep": [true]}})");
+  EXPECT_EQ(plan.shown(), "ready pending");
+  plan.end("a", StepStatus::completed, R"({"x": "{{a.output}}"})");
+  EXPECT_EQ(plan.shown(), "completed ready");
+  EXPECT_EQ(render_document(plan.run(), plan.run().definition->steps[1]),
+            R"({"made":{"x":"{{a.output}}"},"list":[1,"by Ann",{"deep":[true]}],)"
+            R"("word":"{{a.output}}","two":"{{a.output}}{{a.output}}","none":""})");
+  plan.step("a").output = std::string(300'000, 'x');
+  EXPECT_EQ(render_document(plan.run(), plan.run().definition->steps[1]), std::nullopt);
+}
+
 TEST(RunPlan, DrawsVariantsByWeightAndTheSameForAKey) {
   Plan plan(call(
       "a", R"(, "variants": [{"id": "p", "weight": 3}, {"id": "q", "input": {"prompt": "y"}}])"));

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
+import { kInput } from './support/intent.mjs';
 import { World } from './support/world.mjs';
 
 const kDocument = JSON.parse(readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8'));
@@ -20,20 +21,40 @@ Object.assign(kBodies, {
   RunRequest: { workflow: kEnding },
   CancelRequest: {},
   ApprovalRequest: { stepId: 'a' },
+  IntentRequest: { input: kInput },
+  IntentStepRequest: { instructions: 'Be brief.' },
+  IntentReview: { keywords: ['cargo bike'] },
 });
 const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };
 const kEmbeddingUsage = { prompt: 'Hello!'.length + 8, completion: 0 };
 
 let world;
 before(async () => {
-  world = await World.create({ providerKey: null });
+  world = await World.create({ providerKey: null, flags: ['--run-steps', '2'] });
   world.prices['command-r'] = { input: '0.5', output: '1.5' };
 });
 afterEach(() => world.verify());
 after(() => world.close());
 
+// A workflow on the graph intent, in the state in which this can be asked of it.
+async function intentTarget(path) {
+  const made = await world.http('POST', '/api/intent/workflows', { body: kBodies.IntentRequest });
+  const { workflowId: id } = made.json;
+  const ways = {
+    review: ['ICP_PENDING', 'ICP_PROCESSING', 'ICP_COMPLETED', 'COMPETITOR_PENDING', 'COMPETITOR_PROCESSING', 'COMPETITOR_COMPLETED', 'SEED_REVIEW_PENDING'],
+    retry: ['ICP_PENDING', 'ICP_PROCESSING', 'ICP_FAILED'],
+  };
+  let from = 'CREATED';
+  for (const to of ways[path.split('/').at(-1)] ?? []) {
+    await world.database.query('SELECT holdfast.advance_workflow($1, $2, $3, $4)', [id, world.organization.id, from, to]);
+    from = to;
+  }
+  return { path: path.replace('{id}', id).replace('{step}', 'icp-generate'), key: world.organization.key };
+}
+
 // The path of an operation, about a run where it is about one, and the key that may call it.
 async function target(path, operation, decided = true) {
+  if (path.startsWith('/api/intent/')) return intentTarget(path);
   const decides = decided && /\/(cancel|approve)$/.test(path);
   const run = await world.http('POST', '/api/workflows/run', { body: { workflow: decides ? kWaiting : kEnding } });
   const [{ api_key: key }] = await world.database.query(
@@ -79,6 +100,7 @@ for (const [path, methods] of Object.entries(kDocument.paths)) {
       const type = answer.headers.get('content-type').split(';')[0];
       assert.ok(type in content, type);
       if (type === 'application/json') verify(answer.json, content[type].schema, path);
+      if (/\/(retry|steps\/{step})$/.test(path)) await world.takeEntry('sandbox');
       if (body?.input && path === '/v1/embeddings')
         world.expectEntry({ model: 'command-r', provider: 'sandbox', usage: kEmbeddingUsage });
       if (body?.max_tokens || body?.maxTokens) world.expectEntry({ model: 'gpt-4o-mini', provider: 'sandbox', usage: kUsage });

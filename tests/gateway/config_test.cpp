@@ -57,6 +57,20 @@ TEST(ConfigTest, FlagComesBeforeEnvironment) {
   EXPECT_EQ(config.max_prompt_bytes, 99U);
 }
 
+TEST(ConfigTest, AWebhookHasASecretAndNobodySeesIt) {
+  const Variables both = {{"HOLDFAST_PUBLISH_WEBHOOK_URL", "https://cms.example/hook"},
+                          {"HOLDFAST_PUBLISH_WEBHOOK_SECRET", "s3cret"}};
+  EXPECT_EQ(accepted({"--database", "x"}, both).webhook.url, "https://cms.example/hook");
+  EXPECT_EQ(accepted({"--database", "x"}, both).webhook.secret, "s3cret");
+  EXPECT_TRUE(accepted({"--database", "x"}).webhook.url.empty());
+  const std::string alone =
+      refused({"--database", "x"}, {{"HOLDFAST_PUBLISH_WEBHOOK_SECRET", "s3cret"}});
+  EXPECT_NE(alone.find("HOLDFAST_PUBLISH_WEBHOOK_URL"), std::string::npos) << alone;
+  EXPECT_EQ(alone.find("s3cret"), std::string::npos) << alone;
+  refused({"--database", "x"}, {{"HOLDFAST_PUBLISH_WEBHOOK_URL", "ftp://x"},
+                                {"HOLDFAST_PUBLISH_WEBHOOK_SECRET", "s3cret"}});
+}
+
 TEST(ConfigTest, HoldLifeFollowsTheTotalTimeoutUnlessGiven) {
   EXPECT_EQ(accepted({"--database", "x", "--total-timeout-ms", "1000"}).hold_ttl_ms, 61000);
   EXPECT_EQ(accepted({"--database", "x", "--hold-ttl-ms", "20000"}).hold_ttl_ms, 20000);
