@@ -1,5 +1,6 @@
 // Opening a governed call: everything that is decided before the provider is asked, in one
 // statement.
+#include "extension/approval.hpp"
 #include "extension/audit.hpp"
 #include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
@@ -55,11 +56,13 @@ struct Opening {
   std::int32_t most_fallbacks = 0;
   std::vector<std::string> capabilities;
   audit::Ids ids;
+  std::optional<Usd> approve_above; // a dearer call waits for an approval
+  std::optional<Uuid> approval_id;
 };
 
 // Its result row.
 struct Opened {
-  std::string outcome; // granted, denied, limited, replay, in_flight
+  std::string outcome; // granted, denied, limited, replay, in_flight, approval_required
   budget::HoldResult hold;
   std::string provider;
   std::string model;
@@ -77,6 +80,7 @@ struct Opened {
   bool redact = false;                // the provider is to get a redacted prompt
   bool keeps_bodies = false;          // the audit log wants them with the settlement
   bool caches_all = false;            // the organization wants answers kept, asked or not
+  std::optional<approval::Approval> approval;
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
@@ -112,10 +116,12 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   if (!arguments.is_null(6)) call.providers = pg::to_texts(arguments.required(6, "p_providers"));
   call.workflow_id = arguments.optional_uuid(7);
   call.user_id = arguments.optional_text(8, "p_user_id");
-  if (const auto name = arguments.optional_text(9, "p_idempotency_key")) {
+  if (const auto name = arguments.optional_text(9, "p_idempotency_key"))
     call.call_key = call_key::Key{call.organization_id, *name};
+  call.approve_above = arguments.optional_usd(23, "p_approve_above");
+  call.approval_id = arguments.optional_uuid(24);
+  if (call.call_key || call.approve_above || call.approval_id || !arguments.is_null(10))
     call.fingerprint = pg::to_bytes(arguments.required(10, "p_fingerprint"));
-  }
   call.expires_at = arguments.expiry(11, "p_ttl", now);
   call.sizing = arguments.text(12, "p_sizing");
   if (call.sizing != "strict" && call.sizing != "clamp" && call.sizing != "estimate")
@@ -131,6 +137,23 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   call.ids.correlation_id = arguments.optional_text(22, "p_correlation_id");
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
+}
+
+// The approval that the call presents. It is made under the approval's own idempotency key where it
+// has none, and under no other than the first time.
+approval::Approval present_approval(Opening& call) {
+  approval::Approval approval = approval::present(
+      {call.organization_id, *call.approval_id, call.fingerprint, call.workflow_id});
+  if (!call.call_key)
+    call.call_key = call_key::Key{call.organization_id, "approval:" + call.approval_id->str()};
+  if (approval.used_key && *approval.used_key != call.call_key->name)
+    throw conflict("The approved call was made before, under another Idempotency-Key.")
+        .detail(JsonObject()
+                    .text("code", "approval_used")
+                    .text("approvalId", call.approval_id->str())
+                    .str())
+        .hint("Repeat it under the same key to get its answer.");
+  return approval;
 }
 
 // What the repeat of an earlier call is answered.
@@ -219,6 +242,48 @@ budget::HoldResult take_sized_hold(const Opening& call, routing::Route& route,
   return hold;
 }
 
+// What is to be held for the first of the chain. The usual cost is looked up only where it counts.
+Usd estimate_of(const Opening& call, const routing::Route& route, Usd threshold) {
+  const routing::Link& first = route.chain.front();
+  if (call.sizing != "estimate" || first.bound <= threshold) return first.bound;
+  return std::min(first.bound,
+                  usual_cost(call.organization_id, *first.price).value_or(first.bound));
+}
+
+// Whether the call may be made without an admin's word, or has it. Who would be too dear does not
+// stand in for another.
+bool is_approved(const Opening& call, const organization::Key& key, routing::Route& route,
+                 Opened& opened, TimestampTz now) {
+  const auto threshold = approval::threshold(call.organization_id, call.approve_above);
+  if (!threshold) return true;
+  const Usd allowed =
+      opened.approval ? std::max(opened.approval->estimate, *threshold) : *threshold;
+  const Usd estimate = estimate_of(call, route, allowed);
+  if (estimate <= allowed) {
+    if (call.sizing != "estimate") route.keep_within(allowed);
+    return true;
+  }
+  if (opened.approval)
+    throw conflict("The call may now cost " + estimate.str() + " USD, and only " + allowed.str() +
+                   " USD were approved.")
+        .detail(JsonObject()
+                    .text("code", "approval_mismatch")
+                    .number("estimatedCostUSD", estimate.str())
+                    .number("approvedUSD", allowed.str())
+                    .str())
+        .hint("Send the request without the approval, and have it approved anew.");
+  if (call.fingerprint.empty())
+    throw bad_value("A call that may need approval needs p_fingerprint.");
+  opened.estimate = estimate;
+  opened.approval =
+      approval::ask({call.organization_id, key.api_key_id, opened.user_id, call.workflow_id,
+                     call.route, call.fingerprint, opened.provider, opened.model,
+                     call.prompt_tokens, call.completion_tokens, estimate, *threshold},
+                    now);
+  opened.outcome = "approval_required";
+  return false;
+}
+
 // Counts the call on the rate limits; whether they let it through. Not preloaded, there are none.
 bool is_within_limits(const Opening& call, const organization::Key& key, Opened& opened,
                       const std::optional<std::string>& provider) {
@@ -290,26 +355,35 @@ void audit_opening(const Opening& call, const Uuid& api_key_id, const Opened& op
   audit::record_denial(entry);
 }
 
-Opened open(const Opening& call, TimestampTz now) {
-  const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
-  budget::pin_budgets(call.organization_id);
-  const Uuid hold_id = pg::new_uuid();
-  Opened opened;
-  opened.user_id = call.user_id ? call.user_id : key.user_id;
-  const organization::Settings settings = organization::settings_of(call.organization_id);
-  opened.redact = settings.redact_for_provider;
-  opened.caches_all = settings.caches(false);
+// Whether an earlier call under the same key decides this one, or an approval that still waits.
+bool is_decided(Opening& call, const organization::Key& key, const Uuid& hold_id, Opened& opened,
+                TimestampTz now) {
+  if (call.approval_id) {
+    opened.approval = present_approval(call);
+    if (opened.approval->waiting) {
+      approval::require_lasting(*opened.approval, now);
+      if (is_within_limits(call, key, opened, std::nullopt)) opened.outcome = "approval_required";
+      return true;
+    }
+  }
   if (call.call_key) {
     if (auto earlier = call_key::claim(*call.call_key, call.fingerprint, hold_id, now)) {
       // A repeat reaches no provider, but is a request like any other.
-      if (!is_within_limits(call, key, opened, std::nullopt)) return opened;
+      if (!is_within_limits(call, key, opened, std::nullopt)) return true;
       Opened repeat = repeated(std::move(*earlier));
       repeat.rate = opened.rate;
       repeat.user_id = opened.user_id;
       audit_opening(call, key.api_key_id, repeat);
-      return repeat;
+      opened = std::move(repeat);
+      return true;
     }
   }
+  if (opened.approval) approval::require_lasting(*opened.approval, now);
+  return false;
+}
+
+budget::HoldRequest hold_request(const Opening& call, const organization::Key& key,
+                                 const Opened& opened) {
   budget::HoldRequest request;
   request.subject.organization_id = call.organization_id;
   request.subject.workflow_id = call.workflow_id;
@@ -318,33 +392,50 @@ Opened open(const Opening& call, TimestampTz now) {
   request.subject.api_key_id = key.api_key_id;
   request.subject.community_id = call.community_id;
   request.subject.tool = call.tool;
+  request.expires_at = call.expires_at;
+  return request;
+}
+
+Opened open(Opening call, TimestampTz now) {
+  const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
+  budget::pin_budgets(call.organization_id);
+  const Uuid hold_id = pg::new_uuid();
+  Opened opened;
+  opened.user_id = call.user_id ? call.user_id : key.user_id;
+  const organization::Settings settings = organization::settings_of(call.organization_id);
+  opened.redact = settings.redact_for_provider;
+  opened.caches_all = settings.caches(false);
+  if (is_decided(call, key, hold_id, opened, now)) return opened;
+  budget::HoldRequest request = hold_request(call, key, opened);
   opened.advice = budget::advice_for(request.subject, now);
   if (keeps_its_model(call)) opened.advice.downgrade_model.reset();
   routing::Route route =
       routing::find_route(wish_of(call, key, opened.advice.downgrade_model), now);
   opened.provider = route.chain.front().candidate.provider;
   opened.model = route.chain.front().candidate.model;
-  if (!is_within_limits(call, key, opened, opened.provider)) {
+  opened.completion_tokens = call.completion_tokens;
+  if (!is_within_limits(call, key, opened, opened.provider) ||
+      !is_approved(call, key, route, opened, now)) {
     forget_key(call, hold_id);
     return opened;
   }
-  opened.completion_tokens = call.completion_tokens;
   request.subject.provider = opened.provider;
   request.model = opened.model;
   if (call.call_key) request.call_key = call.call_key->name;
   request.idempotency_key = hold_id;
-  request.expires_at = call.expires_at;
   opened.hold = take_sized_hold(call, route, request, opened, now);
   opened.routing = route.json();
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
-  if (opened.hold.reservation.granted) {
-    pass_breaker(opened);
-    telemetry::count_choice(opened.provider, call.routing);
-    opened.keeps_bodies = audit::keeps_bodies(call.organization_id);
+  if (!opened.hold.reservation.granted) {
+    forget_key(call, hold_id);
+    audit_opening(call, key.api_key_id, opened);
     return opened;
   }
-  forget_key(call, hold_id);
-  audit_opening(call, key.api_key_id, opened);
+  if (opened.approval)
+    approval::use(call.organization_id, opened.approval->approval_id, call.call_key->name);
+  pass_breaker(opened);
+  telemetry::count_choice(opened.provider, call.routing);
+  opened.keeps_bodies = audit::keeps_bodies(call.organization_id);
   return opened;
 }
 
@@ -357,18 +448,21 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   };
   const budget::Figures& figures = opened.hold.reservation.figures;
   const bool decided = opened.estimate.has_value();
+  const bool waits = opened.outcome == "approval_required";
   pg::ResultRow row;
   row.text(opened.outcome).add(opened.hold.hold_id);
   row.text(decided ? std::optional(opened.provider) : std::nullopt);
   row.text(decided ? std::optional(opened.model) : std::nullopt);
-  row.add(decided ? opened.estimate : opened.first_cost);
+  row.add(waits     ? std::optional(opened.approval->estimate)
+          : decided ? opened.estimate
+                    : opened.first_cost);
   row.text(opened.outcome == "denied" ? std::optional(figures.scope) : std::nullopt);
   row.add(figures.limit);
-  row.add(decided ? std::optional(figures.spent) : std::nullopt);
-  row.add(decided ? std::optional(figures.held) : std::nullopt);
+  row.add(decided && !waits ? std::optional(figures.spent) : std::nullopt);
+  row.add(decided && !waits ? std::optional(figures.held) : std::nullopt);
   row.add(figures.remaining());
-  if (opened.hold.hold_id)
-    row.add_time(opened.hold.expires_at);
+  if (opened.hold.hold_id || waits)
+    row.add_time(waits ? opened.approval->expires_at : opened.hold.expires_at);
   else
     row.null();
   row.text(opened.user_id);
@@ -396,6 +490,8 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   else
     row.null();
   row.add_bool(opened.redact).add_bool(opened.keeps_bodies).add_bool(opened.caches_all);
+  row.add(waits ? std::optional(opened.approval->approval_id) : std::nullopt);
+  row.add(waits ? std::optional(opened.approval->threshold) : std::nullopt);
   return row.finish(fcinfo);
 }
 

@@ -1,5 +1,6 @@
 #include "extension/pg/postgres.hpp"
 
+#include "extension/approval.hpp"
 #include "extension/audit.hpp"
 #include "extension/budget.hpp"
 #include "extension/cache.hpp"
@@ -32,6 +33,7 @@ void _PG_init(void) {
   holdfast::rate_limit::start();
   holdfast::telemetry::start();
   holdfast::routing::start();
+  holdfast::approval::start();
   holdfast::audit::start();
   holdfast::events::start();
   holdfast::worker::start();

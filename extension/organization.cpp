@@ -51,6 +51,16 @@ void require(const Uuid& organization_id) {
       .hint("Call with the organization that the token's organization_id claim names.");
 }
 
+void require_admin(const std::optional<std::string>& role, const std::string& what) {
+  std::optional<std::string> known = role;
+  if (pg::has_claims() && pg::claim("role") != "service_role")
+    known = pg::claim("holdfast_role").value_or("guest");
+  if (!known || *known == "admin" || *known == "owner") return;
+  throw forbidden(what + " is approved by an admin or an owner, not by role \"" + *known + "\".")
+      .detail(JsonObject().text("role", *known).str())
+      .hint("Ask an administrator of the organization.");
+}
+
 Key authenticate(const Uuid& organization_id, std::string_view key_hash) {
   if (key_hash.size() != kKeyHashBytes) throw bad_key("hash is not a SHA-256 hash of 32 bytes");
   const pg::Rows rows = find_key.run(pg::Parameters()

@@ -14,6 +14,10 @@ namespace holdfast::organization {
 // was granted EXECUTE: it acts for the organization it names.
 void require(const Uuid& organization_id);
 
+// Throws Error PT403 unless the actor is an admin or an owner: with claims whom they say, else
+// `role`, where nobody means that the backend has decided. `what` begins the sentence.
+void require_admin(const std::optional<std::string>& role, const std::string& what);
+
 // Who an API key stands for.
 struct Key {
   Uuid api_key_id;

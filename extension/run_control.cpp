@@ -125,17 +125,6 @@ Error has_ended_before(const run::Run& run) {
       .detail(JsonObject().text("runId", run.run_id.str()).text("status", run.status).str());
 }
 
-// Who approves: with claims, who they say; else whom the backend names.
-void require_admin(const std::optional<std::string>& given) {
-  std::optional<std::string> role = given;
-  if (pg::has_claims() && pg::claim("role") != "service_role")
-    role = pg::claim("holdfast_role").value_or("guest");
-  if (!role || *role == "admin" || *role == "owner") return;
-  throw forbidden("A step is approved by an admin or an owner, not by role \"" + *role + "\".")
-      .detail(JsonObject().text("role", *role).str())
-      .hint("Ask an administrator of the organization.");
-}
-
 // What was decided, and by whom.
 struct Decision {
   Uuid organization_id;
@@ -210,7 +199,7 @@ HOLDFAST_FUNCTION(holdfast_approve_step) {
   decision.actor = arguments.optional_text(4, "p_actor");
   decision.reason = arguments.optional_text(5, "p_reason");
   organization::require(decision.organization_id);
-  require_admin(arguments.optional_text(6, "p_role"));
+  organization::require_admin(arguments.optional_text(6, "p_role"), "A step");
   std::string status;
   {
     pg::Spi spi;

@@ -1,5 +1,6 @@
 #include "gateway/config.hpp"
 
+#include "extension/core/usd.hpp"
 #include "gateway/config_file.hpp"
 #include "gateway/providers/registry.hpp"
 
@@ -134,6 +135,13 @@ Complaint set_redaction(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
+Complaint set_approval_threshold(Config& config, const std::string& text) {
+  const auto usd = Usd::parse(text);
+  if (!usd || *usd < Usd() || *usd > Usd::most_given()) return "must be an amount in USD: 1.00";
+  config.approve_above_usd = text;
+  return std::nullopt;
+}
+
 #define HOLDFAST_FIELD(member)                                                                     \
   [](Config & config) -> auto& {                                                                   \
     return config.member;                                                                          \
@@ -172,6 +180,8 @@ std::vector<Setting> call_settings() {
        "record or refuse an answer of another model than the one asked for", set_model_drift},
       {"--redaction", "ORCHESTRATOR_ENABLE_REDACTION", "true",
        "whether people and keys are taken out of all that is logged", set_redaction},
+      {"--auto-approve-usd", "ORCHESTRATOR_AUTO_APPROVE_THRESHOLD_USD", "1.00",
+       "estimate in USD above which a call waits for an admin's approval", set_approval_threshold},
       {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the cheapest for the call",
        "whose default model serves a request that names neither", set_default_provider},
   };

@@ -1,5 +1,6 @@
 #include "gateway/database.hpp"
 
+#include "gateway/database_approvals.hpp"
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
 #include "gateway/ids.hpp"
@@ -29,14 +30,16 @@ constexpr Statement kOpenCall{
     "SELECT outcome, hold_id, provider, model, estimated_cost, scope, limit_usd, spent, held, "
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
     "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact, "
-    "keeps_bodies "
+    "keeps_bodies, approval_id, approval_threshold, to_char(expires_at AT TIME ZONE 'UTC', "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
     "p_user_id => $9::text, p_idempotency_key => $10::text, p_fingerprint => $11::bytea, "
     "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text, "
     "p_models => $16::text[], p_routing => $17::text, p_fallbacks => $18::integer, "
-    "p_capabilities => $19::text[], p_request_id => $20::uuid, p_correlation_id => $21::text)",
+    "p_capabilities => $19::text[], p_request_id => $20::uuid, p_correlation_id => $21::text, "
+    "p_approve_above => $22::numeric, p_approval_id => $23::uuid)",
     false};
 
 constexpr Statement kSettleCall{
@@ -133,6 +136,7 @@ OpenOutcome to_outcome(const std::string& word) {
   if (word == "limited") return OpenOutcome::limited;
   if (word == "replay") return OpenOutcome::replay;
   if (word == "in_flight") return OpenOutcome::in_flight;
+  if (word == "approval_required") return OpenOutcome::approval_required;
   throw DatabaseError("XX000", "open_call answered an unknown outcome", "", "");
 }
 
@@ -172,6 +176,9 @@ OpenedCall opened_call(const Rows& rows) {
   call.routing_json = rows.text(0, 21);
   call.redact = rows.text(0, 22) == "t";
   call.keeps_bodies = rows.text(0, 23) == "t";
+  call.approval_id = rows.text(0, 24);
+  call.approval_threshold = rows.get(0, 25);
+  call.expires_at = rows.text(0, 26);
   return call;
 }
 
@@ -186,6 +193,7 @@ void Database::check() {
                        &kExtendHold});
     RunDatabase(pool_).check();
     StatusDatabase(pool_).check();
+    ApprovalDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {
@@ -250,7 +258,9 @@ OpenedCall Database::open_call(const OpenRequest& request) {
                                           std::to_string(request.fallbacks),
                                           capabilities,
                                           request.request_id,
-                                          request.correlation_id});
+                                          request.correlation_id,
+                                          request.approve_above,
+                                          request.approval_id});
   need_row(rows, "open_call");
   return opened_call(rows);
 }

@@ -51,6 +51,8 @@ struct OpenRequest {
   std::vector<std::string> capabilities;
   std::string request_id;
   std::string correlation_id;
+  std::optional<std::string> approve_above; // USD; a dearer call waits for an approval
+  std::optional<std::string> approval_id;
 };
 
 // A request that the database refused though it knows its key.
@@ -82,7 +84,7 @@ struct NextAttempt {
   std::optional<std::string> trial;
 };
 
-enum class OpenOutcome { granted, denied, limited, replay, in_flight };
+enum class OpenOutcome { granted, denied, limited, replay, in_flight, approval_required };
 
 // How a call stands with the rate limit that is tightest, or that refused it.
 struct RateFigures {
@@ -115,6 +117,9 @@ struct OpenedCall {
   bool keeps_bodies = false;        // the audit log wants the request with the settlement
   std::string routing_json;         // what was chosen and why: {strategy, reason, chain, skipped}
   bool redact = false;              // the organization wants the provider to get a redacted prompt
+  std::string approval_id;          // that the call waits for
+  std::optional<std::string> approval_threshold;
+  std::string expires_at; // of the approval
 };
 
 // What a granted call used, and what its caller was answered.

@@ -2,6 +2,7 @@
 
 #include "gateway/database.hpp"
 #include "gateway/governed_call.hpp"
+#include "gateway/handler_approvals.hpp"
 #include "gateway/handler_chat.hpp"
 #include "gateway/handler_embeddings.hpp"
 #include "gateway/handler_generate.hpp"
@@ -46,8 +47,8 @@ std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, Run
                               RunNews& news, TokenDesk& desk, TelemetryCache& telemetry) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
-       {embedding_routes(services), messages_routes(services), generate_routes(services),
-        status_routes(services), telemetry_routes(services, telemetry),
+       {embedding_routes(services), approval_routes(services), messages_routes(services),
+        generate_routes(services), status_routes(services), telemetry_routes(services, telemetry),
         workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }

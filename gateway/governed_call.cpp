@@ -116,7 +116,9 @@ OpenRequest open_request(const Config& config, const CallOrder& order) {
   request.workflow_id = order.controls.workflow_id;
   request.user_id = order.controls.user_id;
   request.idempotency_key = order.controls.idempotency_key;
-  if (request.idempotency_key) request.fingerprint = order.fingerprint;
+  request.fingerprint = order.fingerprint;
+  request.approve_above = config.approve_above_usd;
+  request.approval_id = order.controls.approval_id;
   request.ttl_ms = config.hold_ttl_ms;
   request.sizing = order.controls.sizing.value_or("strict");
   return request;
@@ -165,6 +167,8 @@ const char* name_of(OpenOutcome outcome) {
     return "denied";
   case OpenOutcome::limited:
     return "limited";
+  case OpenOutcome::approval_required:
+    return "approval_required";
   case OpenOutcome::in_flight:
     return "in_flight";
   case OpenOutcome::replay:
@@ -241,6 +245,8 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
     throw error_from_rate_limit(opened);
   case OpenOutcome::in_flight:
     throw error_in_flight(opened);
+  case OpenOutcome::approval_required:
+    throw error_approval_required(opened);
   case OpenOutcome::replay:
     return StoredAnswer{opened.answer_status, std::move(opened.answer), opened.estimated_cost};
   case OpenOutcome::granted:

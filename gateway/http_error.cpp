@@ -14,6 +14,8 @@ constexpr int kRetryProviderSeconds = 5;
 
 const char* openai_type(int status) {
   switch (status) {
+  case 202:
+    return "approval_required";
   case 401:
     return "authentication_error";
   case 402:
@@ -33,6 +35,8 @@ const char* openai_type(int status) {
 
 const char* anthropic_type(int status) {
   switch (status) {
+  case 202:
+    return "approval_required";
   case 401:
     return "authentication_error";
   case 402:
@@ -301,6 +305,21 @@ HttpError error_from_rate_limit(const OpenedCall& call) {
                     {"limit", std::to_string(rate.limit)},
                     {"remaining", std::to_string(rate.remaining)},
                     {"retryAfterMs", std::to_string(call.retry_after_ms.value_or(0))}};
+  return answer;
+}
+
+HttpError error_approval_required(const OpenedCall& call) {
+  const std::string cost = call.estimated_cost.value_or("an unknown amount");
+  HttpError answer(202, "approval_required",
+                   "This call may cost up to $" + cost + " and waits for an admin's approval, " +
+                       call.approval_id +
+                       ". Once it is given, repeat the request with the header "
+                       "X-Holdfast-Approval; it is made once.");
+  answer.headers = {{"X-Holdfast-Approval", call.approval_id}};
+  answer.details = {{"approvalId", nlohmann::json(call.approval_id).dump()},
+                    {"estimatedCostUSD", decimal_json(call.estimated_cost)},
+                    {"thresholdUSD", decimal_json(call.approval_threshold)},
+                    {"expiresAt", nlohmann::json(call.expires_at).dump()}};
   return answer;
 }
 

@@ -14,9 +14,9 @@
 
 namespace holdfast::gateway {
 
-// An answer that is an error. `code` is snake_case for programs, the message a sentence for people.
-// `param` names the member of the body that is wrong, may be empty. `details` are further members
-// of the /api shape, values as JSON text.
+// An answer that is an error, or that nothing was done yet (202). `code` is snake_case for
+// programs, the message a sentence for people. `param` names the member of the body that is wrong,
+// may be empty. `details` are further members of the /api shape, values as JSON text.
 class HttpError : public std::exception {
 public:
   HttpError(int status_, std::string code_, std::string message_, std::string param_ = "")
@@ -67,6 +67,10 @@ HttpError error_from_rate_limit(const OpenedCall& call);
 
 // RateLimit-Limit, -Remaining and -Reset (in seconds).
 std::vector<std::pair<std::string, std::string>> rate_headers(const RateFigures& rate);
+
+// A call that waits for an admin's word: 202. Its header X-Holdfast-Approval is what the request is
+// to be repeated with.
+HttpError error_approval_required(const OpenedCall& call);
 
 // The same Idempotency-Key is at work: 409.
 HttpError error_in_flight(const OpenedCall& call);

@@ -66,6 +66,9 @@ Controls read_controls(const httplib::Request& request) {
   if (const auto key = header(request, "Idempotency-Key")) {
     controls.idempotency_key = checked_idempotency_key(*key, "Idempotency-Key");
   }
+  if (const auto approval = header(request, "X-Holdfast-Approval")) {
+    controls.approval_id = checked_workflow_id(*approval, "X-Holdfast-Approval");
+  }
   if (const auto sizing = header(request, "X-Holdfast-Sizing")) {
     controls.sizing = checked_sizing(*sizing);
   }

@@ -16,7 +16,8 @@ struct Controls {
   std::optional<std::string> workflow_id;
   std::optional<std::string> user_id;
   std::optional<std::string> idempotency_key;
-  std::optional<std::string> sizing; // how the hold is sized; the database knows the words
+  std::optional<std::string> approval_id; // of a call that was to be approved
+  std::optional<std::string> sizing;      // how the hold is sized; the database knows the words
 };
 
 // The key of the request (Authorization, else X-Api-Key), and that X-Holdfast-Organization, when

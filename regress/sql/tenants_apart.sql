@@ -40,6 +40,11 @@ SELECT count(d.workflow_id) FROM sample s, LATERAL holdfast.save_workflow_defini
 UPDATE sample SET run_id = (SELECT r.run_id FROM holdfast.start_run(organization_id, p_name => 'w') r);
 SELECT count(holdfast.record_run_outcome(run_id, organization_id, 'good')) FROM sample;
 SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
+ALTER TABLE sample ADD COLUMN approval_id uuid DEFAULT gen_random_uuid();
+INSERT INTO holdfast.ai_approvals (organization_id, approval_id, fingerprint, api_key_id, provider, model, prompt_tokens, completion_tokens,
+                                   estimated_cost, threshold, created_at, expires_at)
+SELECT organization_id, approval_id, 'x', key_id, 'openai', 'm', 1, 1, 2, 1, now(), now() + interval '1 hour' FROM sample;
+SELECT count(holdfast.set_approval_threshold(organization_id, 1)) FROM sample;
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
 SELECT count(a.state) FROM sample s, LATERAL holdfast.advance_workflow(s.workflow_id, s.organization_id, 'CREATED', 'ICP_PENDING') a;
@@ -83,6 +88,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_workflow_id' THEN '(SELECT workflow_id FROM sample OFFSET 1)'
         WHEN 'p_replay_token' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
+        WHEN 'p_approval_id' THEN '(SELECT approval_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
         WHEN 'p_new_hold_id' THEN 'gen_random_uuid()'
         WHEN 'p_flight_id' THEN 'gen_random_uuid()'

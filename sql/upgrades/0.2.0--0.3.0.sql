@@ -42,3 +42,4 @@ ALTER TABLE holdfast.ai_provider_pricing ALTER COLUMN price_id SET START WITH 10
 SELECT setval('holdfast.ai_provider_pricing_price_id_seq', greatest(last_value, 9999)) FROM holdfast.ai_provider_pricing_price_id_seq;
 
 -- include tables/routing.sql
+-- include tables/approval.sql

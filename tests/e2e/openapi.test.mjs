@@ -20,6 +20,7 @@ Object.assign(kBodies, {
   WorkflowDefinition: kEnding,
   RunRequest: { workflow: kEnding },
   CancelRequest: {},
+  DecisionRequest: { reason: 'so it is' },
   ApprovalRequest: { stepId: 'a' },
   IntentRequest: { input: kInput },
   IntentStepRequest: { instructions: 'Be brief.' },
@@ -31,6 +32,7 @@ const kEmbeddingUsage = { prompt: 'Hello!'.length + 8, completion: 0 };
 let world;
 before(async () => {
   world = await World.create({ providerKey: null, flags: ['--run-steps', '2'] });
+  world.strict = await world.startGateway({ flags: ['--auto-approve-usd', '0'] });
   world.prices['command-r'] = { input: '0.5', output: '1.5' };
 });
 afterEach(() => world.verify());
@@ -52,9 +54,23 @@ async function intentTarget(path) {
   return { path: path.replace('{id}', id).replace('{step}', 'icp-generate'), key: world.organization.key };
 }
 
+// The path of an operation about a call that waits, and the key of an admin.
+async function approvalTarget(path) {
+  const waiting = await world.http('POST', '/api/ai/generate', {
+    body: { prompt: `Dear ${Math.random()}`, model: 'gpt-4o-mini', maxTokens: 10 },
+    gateway: world.strict,
+  });
+  const [{ api_key: key }] = await world.database.query(
+    `SELECT api_key FROM holdfast.create_api_key($1, 'admin', p_role => 'admin')`,
+    [world.organization.id],
+  );
+  return { path: path.replace('{id}', waiting.json.approvalId), key };
+}
+
 // The path of an operation, about a run where it is about one, and the key that may call it.
 async function target(path, operation, decided = true) {
   if (path.startsWith('/api/intent/')) return intentTarget(path);
+  if (path.includes('/approvals')) return approvalTarget(path);
   const decides = decided && /\/(cancel|approve)$/.test(path);
   const run = await world.http('POST', '/api/workflows/run', { body: { workflow: decides ? kWaiting : kEnding } });
   const [{ api_key: key }] = await world.database.query(

@@ -76,6 +76,18 @@ TEST(ConfigTest, HoldLifeFollowsTheTotalTimeoutUnlessGiven) {
   EXPECT_EQ(accepted({"--database", "x", "--hold-ttl-ms", "20000"}).hold_ttl_ms, 20000);
 }
 
+TEST(ConfigTest, ApprovalThresholdIsAnAmount) {
+  EXPECT_EQ(accepted({"--database", "x"}).approve_above_usd, "1.00");
+  const Variables dear = {{"ORCHESTRATOR_AUTO_APPROVE_THRESHOLD_USD", "2.5"}};
+  EXPECT_EQ(accepted({"--database", "x"}, dear).approve_above_usd, "2.5");
+  EXPECT_EQ(accepted({"--database", "x", "--auto-approve-usd", "0"}, dear).approve_above_usd, "0");
+  for (const char* value : {"", "-1", "NaN", "1e3", "$1", "0.0000000000000000001"})
+    EXPECT_NE(refused({"--database", "x", "--auto-approve-usd", value})
+                  .find("--auto-approve-usd must be"),
+              std::string::npos)
+        << value;
+}
+
 TEST(ConfigTest, BadValueIsRefusedByName) {
   for (const char* value : {"0", "-1", "257", "x", "1.5", "", "99999999999999999999"}) {
     const std::string text = refused({"--database", "x", "--threads", value});
