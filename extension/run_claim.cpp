@@ -56,11 +56,16 @@ constexpr Oid kDigestTypes[] = {TEXTOID};
 pg::Statement make_digest("SELECT sha256(convert_to($1, 'UTF8'))", kDigestTypes);
 
 constexpr Oid kAnswerTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
-pg::Statement find_answer("SELECT output, provider, model FROM holdfast.workflow_run_steps"
-                          " WHERE organization_id = $1 AND request_digest = $2"
-                          " AND status = 'completed' AND ended_at > $3 - interval '24 hours'"
-                          " ORDER BY ended_at DESC LIMIT 1",
-                          kAnswerTypes);
+pg::Statement find_answer(
+    "SELECT output, provider, model,"
+    " coalesce((SELECT a.cost FROM holdfast.workflow_run_steps a"
+    "           WHERE a.organization_id = $1 AND a.request_digest = $2 AND a.status = 'completed'"
+    "           AND NOT a.cached ORDER BY a.ended_at DESC LIMIT 1), 0)"
+    " FROM holdfast.workflow_run_steps"
+    " WHERE organization_id = $1 AND request_digest = $2"
+    " AND status = 'completed' AND ended_at > $3 - interval '24 hours'"
+    " ORDER BY ended_at DESC LIMIT 1",
+    kAnswerTypes);
 
 struct Claim {
   std::string worker;
@@ -192,6 +197,23 @@ std::string digest_of(const Call& call) {
   return pg::to_bytes(make_digest.run(pg::Parameters().text(text))[0].datum(1));
 }
 
+// The entry of an answer that was kept: it cost nothing, and saved what the first one cost.
+void record_saving(const run::Run& run, std::size_t i, Usd saved) {
+  ledger::Charge charge;
+  charge.subject = run.subject;
+  charge.subject.provider = run.steps[i].provider;
+  charge.model = run.steps[i].model;
+  charge.cost = Usd();
+  charge.cache_hit = true;
+  charge.idempotency_key = pg::new_uuid();
+  charge.metadata = JsonObject()
+                        .text("run_id", run.run_id.str())
+                        .text("step", run.definition.steps[i].id)
+                        .number("savedUSD", saved.str())
+                        .str();
+  ledger::record(charge);
+}
+
 // Takes the answer that the organization was given before to the same request, if one is kept.
 bool take_answer(run::Run& run, std::size_t i, const Call& call, TimestampTz now) {
   run::StepRow& step = run.steps[i];
@@ -210,7 +232,9 @@ bool take_answer(run::Run& run, std::size_t i, const Call& call, TimestampTz now
   step.cached = true;
   step.latency_ms = 0;
   step.changed = true;
-  run::tell(run, "step.completed", run.definition.steps[i].id, R"({"cached": true})");
+  record_saving(run, i, rows[0].usd(4));
+  run::tell(run, "step.completed", run.definition.steps[i].id,
+            JsonObject().json("cached", "true").number("savedUSD", rows[0].usd(4).str()).str());
   return true;
 }
 

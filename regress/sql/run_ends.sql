@@ -2,6 +2,7 @@
 \set VERBOSITY terse
 \set org '\'f7000000-0000-0000-0000-000000000002\''
 SELECT holdfast.set_budget(:org, 1) = :org AS budget;
+SELECT holdfast.set_rate_limit('workflow', NULL);
 CREATE FUNCTION pg_temp.held() RETURNS numeric LANGUAGE sql AS $$
     SELECT held FROM holdfast.get_budgets('f7000000-0000-0000-0000-000000000002') WHERE scope = 'organization' $$;
 -- Two calls, one after the other, each of at most 0.00061 USD.
@@ -115,6 +116,8 @@ SELECT run_status FROM holdfast.complete_step(:org, :'run', 'a', 1, 'kept', 10, 
 SELECT run_id AS run FROM holdfast.start_run(:org, p_definition => (SELECT cached FROM cached), p_input => '{"x": 1}') \gset
 SELECT count(*) AS claimed FROM holdfast.claim_step('w', '{openai}');
 SELECT status, total_cost_usd, steps -> 0 ->> 'output' AS output, steps -> 0 ->> 'cached' AS cached FROM holdfast.get_run(:'run', :org);
+SELECT cache_hit, cost, provider, model, prompt_tokens, metadata ->> 'step' AS step, metadata ->> 'savedUSD' AS saved FROM holdfast.ai_usage_ledger
+WHERE organization_id = :org AND metadata ->> 'run_id' = :'run';
 SELECT run_id AS run FROM holdfast.start_run(:org, p_definition => (SELECT cached FROM cached), p_input => '{"x": 2}') \gset
 SELECT fence FROM holdfast.claim_step('w', '{openai}');
 SELECT status FROM holdfast.cancel_run(:'run', :org);
@@ -175,3 +178,4 @@ SELECT count(*) AS wrong_totals FROM holdfast.workflow_runs r WHERE r.organizati
     SELECT coalesce(sum(l.cost), 0) FROM holdfast.workflow_run_attempts a JOIN holdfast.ai_usage_ledger l
     ON l.organization_id = a.organization_id AND l.id = a.hold_id WHERE a.organization_id = r.organization_id AND a.run_id = r.run_id);
 SELECT * FROM holdfast.check_invariants();
+SELECT holdfast.reset_rate_limit('workflow');
