@@ -8,7 +8,7 @@ import { Gateway } from './support/gateway.mjs';
 import { World } from './support/world.mjs';
 
 const kSteps = ['one', 'two', 'three'];
-const kRounds = Number(process.env.RUN_DEATH_ROUNDS ?? 1); // scripts/soak asks for more
+const kRounds = Number(process.env.RUN_DEATH_ROUNDS ?? 1);
 const kDefinition = {
   name: 'chain',
   steps: kSteps.map((id, index) => ({
