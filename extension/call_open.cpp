@@ -34,11 +34,13 @@ pg::Statement past_costs(
 
 // One call of open_call.
 struct Opening {
+  std::optional<Usd> approve_above; // a dearer call waits for an approval
   Uuid organization_id;
   std::string key_hash;
   std::string model;
   std::int32_t prompt_tokens = 0;
   std::int32_t completion_tokens = 0;
+  std::int32_t most_fallbacks = 0;
   std::optional<std::string> provider;
   std::vector<std::string> providers;
   std::optional<Uuid> workflow_id;
@@ -53,10 +55,8 @@ struct Opening {
   std::optional<std::string> route;
   std::vector<std::string> models; // one for each of `providers`; without, `model` for all
   std::string routing;             // cheapest, fastest, specified
-  std::int32_t most_fallbacks = 0;
   std::vector<std::string> capabilities;
   audit::Ids ids;
-  std::optional<Usd> approve_above; // a dearer call waits for an approval
   std::optional<Uuid> approval_id;
 };
 

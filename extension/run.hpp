@@ -20,25 +20,25 @@ constexpr const char* kWebhook = "webhook";
 
 // What is kept of a step beside its state.
 struct StepRow {
+  Usd cost;
   std::int64_t fence = 0;
   int failures = 0;
   int losses = 0;
+  bool fallback_used = false; // by its newest attempt
+  bool cached = false;
+  bool changed = false;
   std::optional<std::string> provider; // asked for, or of the attempt
   std::optional<std::string> model;
   std::optional<std::vector<std::string>> providers; // who may serve it next; nullopt: any
   std::vector<std::string> given_up;                 // "provider/model" that failed it
-  bool fallback_used = false;                        // by its newest attempt
   std::optional<TimestampTz> ready_at;
   std::optional<TimestampTz> lease_until;
   std::optional<TimestampTz> waiting_until;
   std::optional<std::string> worker;
-  Usd cost;
   Tokens tokens;
   std::optional<std::int64_t> latency_ms;
-  bool cached = false;
   std::optional<std::string> digest; // of the request, where answers are kept
   std::optional<std::string> misfit; // what did not fit the schema in an answer before
-  bool changed = false;
 };
 
 // The step of a workflow that a run does.

@@ -24,6 +24,7 @@ struct Uses {
   std::array<std::int64_t, kStrategies.size()> chosen{};
   std::int64_t tokens = 0;
   std::int64_t nano_usd = 0;
+  std::uint64_t last_use = 0; // by Counters::clock
 };
 
 struct Fallback {
@@ -31,11 +32,13 @@ struct Fallback {
   Name from{};
   Name to{};
   std::int64_t calls = 0;
+  std::uint64_t last_use = 0;
 };
 
 struct Counters {
   std::array<Uses, kMostProviders> uses;
   std::array<Fallback, kMostFallbacks> fallbacks;
+  std::uint64_t clock = 0;
 };
 
 pg::SharedArea area("holdfast telemetry");
@@ -50,30 +53,39 @@ Name name_of(const std::string& text) {
   return name;
 }
 
-// The provider's counters, else free ones; nullptr when there are none left.
-Uses* find(Counters& all, const Name& provider) {
-  Uses* free = nullptr;
-  for (Uses& uses : all.uses) {
-    if (uses.database == MyDatabaseId && uses.provider == provider) return &uses;
-    if (uses.database == InvalidOid && free == nullptr) free = &uses;
+// The one that is ours, else the one that was used longest ago or never: of a database that was
+// dropped, for instance. `is_ours` tells ours, `claim` makes another ours.
+template <typename All, typename IsOurs, typename Claim>
+auto& find(All& all, std::uint64_t& clock, IsOurs is_ours, Claim claim) {
+  auto* found = std::find_if(all.begin(), all.end(), is_ours);
+  if (found == all.end()) {
+    found = std::min_element(all.begin(), all.end(),
+                             [](const auto& a, const auto& b) { return a.last_use < b.last_use; });
+    *found = {};
+    found->database = MyDatabaseId;
+    claim(*found);
   }
-  if (free == nullptr) return nullptr;
-  free->database = MyDatabaseId;
-  free->provider = provider;
-  return free;
+  found->last_use = ++clock;
+  return *found;
 }
 
-Fallback* find(Counters& all, const Name& from, const Name& to) {
-  Fallback* free = nullptr;
-  for (Fallback& each : all.fallbacks) {
-    if (each.database == MyDatabaseId && each.from == from && each.to == to) return &each;
-    if (each.database == InvalidOid && free == nullptr) free = &each;
-  }
-  if (free == nullptr) return nullptr;
-  free->database = MyDatabaseId;
-  free->from = from;
-  free->to = to;
-  return free;
+Uses& find(Counters& all, const Name& provider) {
+  return find(
+      all.uses, all.clock,
+      [&](const Uses& uses) { return uses.database == MyDatabaseId && uses.provider == provider; },
+      [&](Uses& uses) { uses.provider = provider; });
+}
+
+Fallback& find(Counters& all, const Name& from, const Name& to) {
+  return find(
+      all.fallbacks, all.clock,
+      [&](const Fallback& each) {
+        return each.database == MyDatabaseId && each.from == from && each.to == to;
+      },
+      [&](Fallback& each) {
+        each.from = from;
+        each.to = to;
+      });
 }
 
 std::unique_ptr<Counters> copy_all() {
@@ -130,8 +142,8 @@ void count_choice(const std::string& provider, const std::string& strategy) {
       std::find(kStrategies.begin(), kStrategies.end(), strategy) - kStrategies.begin());
   Counters& all = counters();
   const pg::Locked lock(area, pg::Locked::Mode::exclusive);
-  Uses* uses = find(all, name);
-  if (uses != nullptr && at < kStrategies.size()) ++uses->chosen[at];
+  Uses& uses = find(all, name);
+  if (at < kStrategies.size()) ++uses.chosen[at];
 }
 
 void count_charge(const std::string& provider, std::int64_t tokens, Usd cost) {
@@ -140,10 +152,9 @@ void count_charge(const std::string& provider, std::int64_t tokens, Usd cost) {
   const auto nano = static_cast<std::int64_t>(cost.units() / kUnitsPerNano);
   Counters& all = counters();
   const pg::Locked lock(area, pg::Locked::Mode::exclusive);
-  Uses* uses = find(all, name);
-  if (uses == nullptr) return;
-  uses->tokens += tokens;
-  uses->nano_usd += nano;
+  Uses& uses = find(all, name);
+  uses.tokens += tokens;
+  uses.nano_usd += nano;
 }
 
 void count_fallback(const std::string& from, const std::string& to) {
@@ -152,7 +163,7 @@ void count_fallback(const std::string& from, const std::string& to) {
   const Name to_name = name_of(to);
   Counters& all = counters();
   const pg::Locked lock(area, pg::Locked::Mode::exclusive);
-  if (Fallback* each = find(all, from_name, to_name); each != nullptr) ++each->calls;
+  ++find(all, from_name, to_name).calls;
 }
 
 } // namespace holdfast::telemetry

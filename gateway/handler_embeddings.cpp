@@ -59,14 +59,14 @@ void answer(Services& services, RequestContext& context, GovernedCall& call, boo
   call.note_answering_model(made.model);
   if (call.config().refuse_drift && has_drifted(call.provider(), call.model(), made.model))
     throw refused_drift(context, call, made.model);
-  std::string body = openai_format::write_embeddings(made, base64, call.counter().usage());
+  const std::string body = openai_format::write_embeddings(made, base64, call.counter().usage());
   // Vectors are long: they go to the database only where a repeat may ask for them.
   const auto settled = call.settle(200, call.has_idempotency_key() ? body : std::string());
   HeaderList headers;
   if (settled) add_cost_headers(*settled, headers);
   for (const auto& [name, value] : headers)
     response.set_header(name, value);
-  response.set_content(std::move(body), "application/json");
+  response.set_content(body, "application/json");
 }
 
 void embed(Services& services, RequestContext& context, const httplib::Request& request,

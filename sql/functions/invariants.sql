@@ -247,7 +247,7 @@ BEGIN
     SELECT v.invariant, f.organization_id, f.subject, v.expected, v.actual
     FROM holdfast.counter_figures(is_full, after, new_budgets) f, LATERAL (VALUES
         ('what was charged or held has a counter', f.entry_sum + f.hold_sum, NULL,
-         f.slots IS NULL AND f.must_be),
+         f.slots IS NULL AND f.must_be AND f.entry_sum + f.hold_sum <> 0),
         ('a counter belongs to a budget or a workflow', NULL, f.spent + f.held, f.slots > 0 AND NOT f.has_owner),
         ('spent is the sum of the ledger entries', f.entry_sum, f.spent, f.spent <> f.entry_sum),
         ('held is the sum of the open holds', f.hold_sum, f.held, f.held <> f.hold_sum),
