@@ -71,7 +71,7 @@ const char* default_code(int status) {
   case 404:
     return "not_found";
   case 409:
-    return "idempotency_key_reused";
+    return "conflict";
   case 422:
     return "unpriced_model";
   case 429:
@@ -223,6 +223,9 @@ HttpError error_from_database(const DatabaseError& error) {
   for (const auto& [name, value] : answer.details) {
     const auto text = nlohmann::json::parse(value, nullptr, false);
     if (name == "code" && text.is_string()) answer.code = text.get<std::string>();
+    // Other conflicts are of a state; this one names the key.
+    if (name == "idempotencyKey" && answer.code == "conflict")
+      answer.code = "idempotency_key_reused";
   }
   if (*status == 429 || *status == 503) {
     answer.retry_after_s = kRetryProviderSeconds;

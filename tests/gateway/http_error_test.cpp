@@ -37,6 +37,12 @@ TEST(HttpErrorTest, BothShapesSayTheSame) {
                             {"code", "budget_exceeded"}}}}));
 }
 
+TEST(HttpErrorTest, ConflictOverNoKeyIsNotCalledAReusedKey) {
+  EXPECT_EQ(
+      error_from_database({"PT409", "the run has ended", R"({"status":"completed"})", ""}).code,
+      "conflict");
+}
+
 TEST(HttpErrorTest, DatabaseRefusalsCarryTheirStatusDetailAndHint) {
   const HttpError error =
       error_from_database({"PT409", "the key was used before",
