@@ -133,6 +133,9 @@ std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_
                                   TimestampTz now);
 void add_release_moves(const EndedHold& hold, std::vector<Move>& moves);
 
+// Ends an open hold and gives what it held back; as end_hold() otherwise.
+std::optional<EndedHold> release(const Uuid& organization_id, const Uuid& hold_id, TimestampTz now);
+
 // A hold to be taken.
 struct HoldRequest {
   Subject subject;

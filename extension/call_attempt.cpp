@@ -122,12 +122,7 @@ std::optional<Usd> end_attempt(const Next& next, const Before& before, Timestamp
     charge.metadata = next.metadata;
     return ledger::record(charge).cost;
   }
-  const std::optional<budget::EndedHold> hold =
-      budget::end_hold(next.organization_id, next.hold_id, budget::Ending::released, now);
-  if (!hold) return std::nullopt;
-  std::vector<budget::Move> moves;
-  budget::add_release_moves(*hold, moves);
-  budget::apply(moves, now);
+  budget::release(next.organization_id, next.hold_id, now);
   return std::nullopt;
 }
 

@@ -158,12 +158,8 @@ HOLDFAST_FUNCTION(holdfast_release_call) {
   organization::require(organization_id);
   const TimestampTz now = GetCurrentTimestamp();
   pg::Spi spi;
-  const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, hold_id, budget::Ending::released, now);
+  const std::optional<budget::EndedHold> hold = budget::release(organization_id, hold_id, now);
   if (!hold) return BoolGetDatum(false);
-  std::vector<budget::Move> moves;
-  budget::add_release_moves(*hold, moves);
-  budget::apply(moves, now);
   report_provider(arguments, 2, hold->subject.provider);
   if (hold->call_key) call_key::forget({organization_id, *hold->call_key}, hold_id);
   audit::Entry entry = entry_of("released", hold_id, hold->subject);

@@ -307,6 +307,16 @@ void add_release_moves(const EndedHold& hold, std::vector<Move>& moves) {
     moves.push_back({{part.key, ""}, part.slot, {}, hold.amount, {}});
 }
 
+std::optional<EndedHold> release(const Uuid& organization_id, const Uuid& hold_id,
+                                 TimestampTz now) {
+  std::optional<EndedHold> hold = end_hold(organization_id, hold_id, Ending::released, now);
+  if (!hold) return std::nullopt;
+  std::vector<Move> moves;
+  add_release_moves(*hold, moves);
+  budget::apply(moves, now);
+  return hold;
+}
+
 } // namespace holdfast::budget
 
 using namespace holdfast;
@@ -377,15 +387,10 @@ HOLDFAST_FUNCTION(holdfast_release_hold) {
   const Uuid organization_id = arguments.uuid(1, "p_organization_id");
   organization::require(organization_id);
   pg::Spi spi;
-  const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, hold_id, budget::Ending::released, now);
-  if (!hold) {
+  if (!budget::release(organization_id, hold_id, now)) {
     const std::string status = budget::status_of(organization_id, hold_id);
     throw budget::already_ended(hold_id, status == "open" ? "expired" : status);
   }
-  std::vector<budget::Move> moves;
-  budget::add_release_moves(*hold, moves);
-  budget::apply(moves, now);
   return BoolGetDatum(true);
 }
 

@@ -251,12 +251,7 @@ void release_rest(Run& run, TimestampTz now) {
   if (!run.has_hold) return;
   const Uuid& organization_id = run.organization_id();
   budget::pin_budgets(organization_id);
-  const std::optional<budget::EndedHold> hold =
-      budget::end_hold(organization_id, run.hold_id, budget::Ending::released, now);
-  if (!hold) return; // it has run out
-  std::vector<budget::Move> moves;
-  budget::add_release_moves(*hold, moves);
-  budget::apply(moves, now);
+  budget::release(organization_id, run.hold_id, now); // unless it has run out
 }
 
 } // namespace holdfast::run

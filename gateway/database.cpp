@@ -3,11 +3,9 @@
 #include "gateway/database_approvals.hpp"
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
-#include "gateway/ids.hpp"
+#include "gateway/database_text.hpp"
 
-#include <algorithm>
 #include <cstdlib>
-#include <limits>
 
 namespace holdfast::gateway {
 namespace {
@@ -92,34 +90,6 @@ constexpr Statement kExtendHold{
     "p_ttl => $3::interval)",
     true};
 
-std::string bytea(const std::string& bytes) {
-  return "\\x" + to_hex(bytes);
-}
-
-std::string text_array(const std::vector<std::string>& items) {
-  std::string literal = "{";
-  for (const std::string& item : items) {
-    if (literal.size() > 1) literal += ',';
-    literal += '"';
-    for (const char c : item) {
-      if (c == '"' || c == '\\') literal += '\\';
-      literal += c;
-    }
-    literal += '"';
-  }
-  return literal + "}";
-}
-
-std::string milliseconds(std::int64_t ms) {
-  return std::to_string(ms) + " milliseconds";
-}
-
-// Token counts are SQL integers; a provider that claims more has claimed the most there is.
-std::string tokens(std::int64_t count) {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
-  return std::to_string(std::clamp<std::int64_t>(count, 0, kMost));
-}
-
 std::optional<std::string> boolean(const std::optional<bool>& value) {
   if (!value) return std::nullopt;
   return *value ? "true" : "false";
@@ -127,7 +97,7 @@ std::optional<std::string> boolean(const std::optional<bool>& value) {
 
 std::optional<std::string> latency(const std::optional<std::int64_t>& ms) {
   if (!ms) return std::nullopt;
-  return tokens(*ms); // bounded as these are
+  return tokens_text(*ms); // bounded as these are
 }
 
 OpenOutcome to_outcome(const std::string& word) {
@@ -217,13 +187,13 @@ bool Database::is_alive() {
 
 KeyOwner Database::authenticate_key(const std::string& organization_id,
                                     const std::string& key_hash) {
-  const Rows rows = pool_.run(kAuthenticateKey, {organization_id, bytea(key_hash)});
+  const Rows rows = pool_.run(kAuthenticateKey, {organization_id, bytea_text(key_hash)});
   need_row(rows, "authenticate_key");
   return {rows.text(0, 0), rows.get(0, 1), rows.text(0, 2)};
 }
 
 std::vector<PricedModel> Database::list_models(const std::vector<std::string>& providers) {
-  const Rows rows = pool_.run(kListModels, {text_array(providers)});
+  const Rows rows = pool_.run(kListModels, {array_text(providers)});
   std::vector<PricedModel> models;
   for (int row = 0; row < rows.size(); ++row) {
     models.push_back({rows.text(row, 0), rows.text(row, 1), rows.text(row, 2), rows.text(row, 3)});
@@ -233,23 +203,23 @@ std::vector<PricedModel> Database::list_models(const std::vector<std::string>& p
 
 OpenedCall Database::open_call(const OpenRequest& request) {
   std::optional<std::string> fingerprint;
-  if (request.fingerprint) fingerprint = bytea(*request.fingerprint);
+  if (request.fingerprint) fingerprint = bytea_text(*request.fingerprint);
   std::optional<std::string> models;
-  if (!request.models.empty()) models = text_array(request.models);
+  if (!request.models.empty()) models = array_text(request.models);
   std::optional<std::string> capabilities;
-  if (!request.capabilities.empty()) capabilities = text_array(request.capabilities);
+  if (!request.capabilities.empty()) capabilities = array_text(request.capabilities);
   const Rows rows = pool_.run(kOpenCall, {request.organization_id,
-                                          bytea(request.key_hash),
+                                          bytea_text(request.key_hash),
                                           request.model,
-                                          tokens(request.prompt_tokens),
-                                          tokens(request.completion_tokens),
+                                          tokens_text(request.prompt_tokens),
+                                          tokens_text(request.completion_tokens),
                                           request.provider,
-                                          text_array(request.providers),
+                                          array_text(request.providers),
                                           request.workflow_id,
                                           request.user_id,
                                           request.idempotency_key,
                                           fingerprint,
-                                          milliseconds(request.ttl_ms),
+                                          interval_text(request.ttl_ms),
                                           request.sizing,
                                           request.client_ip,
                                           request.route,
@@ -269,9 +239,9 @@ SettledCall Database::settle_call(const Settlement& settlement) {
   const Rows rows = pool_.run(
       kSettleCall,
       {settlement.organization_id, settlement.hold_id, settlement.model,
-       tokens(settlement.prompt_tokens), tokens(settlement.completion_tokens),
-       tokens(settlement.cached_tokens), tokens(settlement.cache_write_tokens),
-       tokens(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
+       tokens_text(settlement.prompt_tokens), tokens_text(settlement.completion_tokens),
+       tokens_text(settlement.cached_tokens), tokens_text(settlement.cache_write_tokens),
+       tokens_text(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
        settlement.reported_cost_usd, std::to_string(settlement.answer_status), settlement.answer,
        settlement.metadata_json, boolean(settlement.provider_ok), latency(settlement.latency_ms),
        settlement.trial, boolean(settlement.fallback_used), settlement.request});
@@ -281,28 +251,28 @@ SettledCall Database::settle_call(const Settlement& settlement) {
 
 std::optional<std::string> Database::next_attempt(const NextAttempt& next) {
   const auto count = [](const std::optional<std::int64_t>& used) {
-    return used ? std::optional(tokens(*used)) : std::nullopt;
+    return used ? std::optional(tokens_text(*used)) : std::nullopt;
   };
   const Rows rows = pool_.run(
       kNextAttempt,
       {next.organization_id, next.hold_id, next.new_hold_id, next.provider, next.model,
-       tokens(next.prompt_tokens), tokens(next.completion_tokens), milliseconds(next.ttl_ms),
-       next.sizing, count(next.used_prompt_tokens), count(next.used_completion_tokens),
-       next.fallback_used ? "true" : "false", next.metadata_json, boolean(next.provider_ok),
-       latency(next.latency_ms), next.trial});
+       tokens_text(next.prompt_tokens), tokens_text(next.completion_tokens),
+       interval_text(next.ttl_ms), next.sizing, count(next.used_prompt_tokens),
+       count(next.used_completion_tokens), next.fallback_used ? "true" : "false",
+       next.metadata_json, boolean(next.provider_ok), latency(next.latency_ms), next.trial});
   need_row(rows, "next_attempt");
   return rows.get(0, 0);
 }
 
 void Database::pause_provider(const std::string& provider, const std::string& model,
                               std::int64_t for_ms, const std::string& reason) {
-  pool_.run(kPauseProvider, {provider, milliseconds(for_ms), reason, model});
+  pool_.run(kPauseProvider, {provider, interval_text(for_ms), reason, model});
 }
 
 void Database::record_refusal(const Refusal& refusal) {
   const OpenRequest& request = refusal.request;
   pool_.run(kRecordRefusal,
-            {request.organization_id, bytea(request.key_hash), std::to_string(refusal.status),
+            {request.organization_id, bytea_text(request.key_hash), std::to_string(refusal.status),
              refusal.code, request.request_id, request.correlation_id, request.route,
              request.provider, request.model, request.user_id, request.workflow_id});
 }
@@ -318,7 +288,7 @@ bool Database::release_call(const Settlement& released) {
 
 void Database::extend_hold(const std::string& organization_id, const std::string& hold_id,
                            std::int64_t ttl_ms) {
-  pool_.run(kExtendHold, {hold_id, organization_id, milliseconds(ttl_ms)});
+  pool_.run(kExtendHold, {hold_id, organization_id, interval_text(ttl_ms)});
 }
 
 } // namespace holdfast::gateway

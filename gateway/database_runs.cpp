@@ -163,7 +163,7 @@ ClaimedStep claimed_step(const Rows& rows, int row) {
   return step;
 }
 
-void add_usage(Parameters& parameters, const StepUsage& usage) {
+void add_usage(Parameters& parameters, const Usage& usage) {
   parameters.emplace_back(tokens_text(usage.prompt_tokens));
   parameters.emplace_back(tokens_text(usage.completion_tokens));
   parameters.emplace_back(tokens_text(usage.cached_tokens));
@@ -273,11 +273,11 @@ std::vector<ClaimedStep> RunDatabase::claim(const std::string& worker,
 }
 
 FinishedStep RunDatabase::complete(const ClaimedStep& step, const std::string& output,
-                                   const std::optional<StepUsage>& usage, std::int64_t latency_ms,
+                                   const std::optional<Usage>& usage, std::int64_t latency_ms,
                                    const std::string& metadata_json) {
   constexpr std::size_t kPromptTokens = 5;
   Parameters parameters = {step.organization_id, step.run_id, step.step_id, step.fence, output};
-  add_usage(parameters, usage.value_or(StepUsage()));
+  add_usage(parameters, usage.value_or(Usage()));
   if (!usage) parameters[kPromptTokens] = std::nullopt; // not charged
   parameters.emplace_back(std::to_string(latency_ms));
   parameters.emplace_back(metadata_json);
@@ -292,7 +292,7 @@ FinishedStep RunDatabase::fail(const ClaimedStep& step, const StepFailure& failu
     parameters.emplace_back(std::to_string(*failure.retry_after_ms));
   else
     parameters.emplace_back(std::nullopt);
-  add_usage(parameters, failure.usage.value_or(StepUsage()));
+  add_usage(parameters, failure.usage.value_or(Usage()));
   if (!failure.usage) parameters[8] = std::nullopt; // not charged
   if (failure.provider_ok)
     parameters.emplace_back(flag(*failure.provider_ok));

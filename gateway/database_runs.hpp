@@ -1,6 +1,7 @@
 // The SQL statements on runs of workflows: one typed call for each function of the extension.
 #pragma once
 
+#include "gateway/chat.hpp"
 #include "gateway/database_pool.hpp"
 
 #include <cstdint>
@@ -88,17 +89,6 @@ struct ClaimedStep {
   bool delivers = false;             // the prompt is a document to be handed over
 };
 
-// What an attempt used.
-struct StepUsage {
-  std::int64_t prompt_tokens = 0;
-  std::int64_t completion_tokens = 0;
-  std::int64_t cached_tokens = 0;
-  std::int64_t cache_write_tokens = 0;
-  std::int64_t reasoning_tokens = 0;
-  bool estimated = false;
-  std::optional<std::string> reported_cost_usd;
-};
-
 // How an attempt failed. Without `usage` it was not charged. `elsewhere`: another provider may do
 // it; `provider_ok` is for the circuit breaker of this one, where that is known.
 struct StepFailure {
@@ -107,7 +97,7 @@ struct StepFailure {
   bool transient = false;
   bool elsewhere = false;
   std::optional<int> retry_after_ms;
-  std::optional<StepUsage> usage;
+  std::optional<Usage> usage;
   std::optional<bool> provider_ok;
   std::int64_t latency_ms = 0;
 };
@@ -146,7 +136,7 @@ public:
   // Both are safe to repeat: an attempt ends once.
   // Without `usage` nothing was charged.
   FinishedStep complete(const ClaimedStep& step, const std::string& output,
-                        const std::optional<StepUsage>& usage, std::int64_t latency_ms,
+                        const std::optional<Usage>& usage, std::int64_t latency_ms,
                         const std::string& metadata_json);
   FinishedStep fail(const ClaimedStep& step, const StepFailure& failure);
   // Returns how many of the steps are no longer this worker's.

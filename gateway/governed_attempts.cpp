@@ -15,9 +15,8 @@ namespace holdfast::gateway {
 // The headers that tell who serves the call.
 void GovernedCall::tell_provider() {
   context_.provider = opened_.provider;
-  const auto routing = parse_bounded_json(opened_.routing_json);
-  const std::string reason = routing ? json_read::text(*routing, "reason") : "";
-  const std::string strategy = routing ? json_read::text(*routing, "strategy") : "";
+  const std::string reason = json_read::text(routing_, "reason");
+  const std::string strategy = json_read::text(routing_, "strategy");
   std::string told = strategy.empty() ? "" : strategy + ": " + reason;
   if (link_ > 0) told = "fallback: " + chain_.front().provider + " failed";
   const auto set = [&](const char* name, const std::string& value) {
@@ -32,17 +31,16 @@ void GovernedCall::tell_provider() {
 }
 
 std::string GovernedCall::routing_text() const {
-  const auto routing = parse_bounded_json(opened_.routing_json);
   ObjectText text;
-  text.add("strategy", routing ? json_read::text(*routing, "strategy") : "");
-  text.add("reason", routing ? json_read::text(*routing, "reason") : "");
+  text.add("strategy", json_read::text(routing_, "strategy"));
+  text.add("reason", json_read::text(routing_, "reason"));
   if (!attempts_.empty()) text.add("failedAttempts", attempts_);
   return text.text();
 }
 
 std::string GovernedCall::metadata_text() const {
   nlohmann::json metadata = order_.metadata;
-  if (auto routing = parse_bounded_json(opened_.routing_json)) metadata["routing"] = *routing;
+  if (!routing_.is_null()) metadata["routing"] = routing_;
   if (!attempts_.empty()) metadata["failedAttempts"] = attempts_;
   return dump_json(metadata);
 }

@@ -151,12 +151,10 @@ void follow_budgets(const OpenedCall& opened, ChatRequest& chat, RequestContext&
 }
 
 // The chain that the database chose; the call's own provider alone when it cannot be read.
-std::vector<Candidate> chain_of(const OpenedCall& opened) {
+std::vector<Candidate> chain_of(const OpenedCall& opened, const nlohmann::json& routing) {
   std::vector<Candidate> chain;
-  const auto routing = parse_bounded_json(opened.routing_json);
-  if (routing)
-    for (const auto& link : json_read::member(*routing, "chain"))
-      chain.push_back({json_read::text(link, "provider"), json_read::text(link, "model")});
+  for (const auto& link : json_read::member(routing, "chain"))
+    chain.push_back({json_read::text(link, "provider"), json_read::text(link, "model")});
   if (chain.empty()) chain.push_back({opened.provider, opened.model});
   return chain;
 }
@@ -221,12 +219,13 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   check_model_name(order.chat.model);
   normalize_prompt(order.chat);
   if (order.embedding) normalize_prompt(*order.embedding);
-  check_prompt_size(order, services.config.now()->max_prompt_bytes);
+  const auto config = services.config.now();
+  check_prompt_size(order, config->max_prompt_bytes);
   context.model = order.chat.model;
   auto place = services.settlements.reserve();
   if (!place) throw no_place();
-  OpenRequest asked = open_request(*services.config.now(), order);
-  if (!services.config.now()->audit) order.metadata["audit"] = false;
+  OpenRequest asked = open_request(*config, order);
+  if (!config->audit) order.metadata["audit"] = false;
   if (!context.client_ip.empty()) asked.client_ip = context.client_ip;
   asked.route = context.route;
   asked.request_id = context.request_id;
@@ -261,15 +260,17 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
       .add("provider", opened.provider)
       .add("model", opened.model)
       .write();
-  return std::make_unique<GovernedCall>(services, context, std::move(order), std::move(opened),
-                                        std::move(*place));
+  return std::make_unique<GovernedCall>(services, config, context, std::move(order),
+                                        std::move(opened), std::move(*place));
 }
 
-GovernedCall::GovernedCall(Services& services, RequestContext& context, CallOrder order,
-                           OpenedCall opened, SettlementQueue::Place place)
-    : services_(services), config_(services.config.now()), context_(context),
-      order_(std::move(order)), opened_(std::move(opened)), counter_(order_.counter()),
-      place_(std::move(place)), chain_(chain_of(opened_)) {
+GovernedCall::GovernedCall(Services& services, std::shared_ptr<const Config> config,
+                           RequestContext& context, CallOrder order, OpenedCall opened,
+                           SettlementQueue::Place place)
+    : services_(services), config_(std::move(config)), context_(context), order_(std::move(order)),
+      opened_(std::move(opened)), counter_(order_.counter()), place_(std::move(place)),
+      routing_(parse_bounded_json(opened_.routing_json).value_or(nlohmann::json())),
+      chain_(chain_of(opened_, routing_)) {
   tell_provider();
   if (opened_.keeps_bodies) request_body_ = std::string(context.body);
   services_.holds.watch(order_.controls.key.organization_id, opened_.hold_id);

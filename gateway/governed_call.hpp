@@ -75,8 +75,8 @@ public:
   open(Services& services, RequestContext& context, CallOrder order);
 
   // Takes over a hold that was granted; open() is the way to get one.
-  GovernedCall(Services& services, RequestContext& context, CallOrder order, OpenedCall opened,
-               SettlementQueue::Place place);
+  GovernedCall(Services& services, std::shared_ptr<const Config> config, RequestContext& context,
+               CallOrder order, OpenedCall opened, SettlementQueue::Place place);
   ~GovernedCall();
   GovernedCall(const GovernedCall&) = delete;
   GovernedCall& operator=(const GovernedCall&) = delete;
@@ -149,6 +149,7 @@ private:
   bool is_counted_ = false;                 // the present attempt, in the metrics
   std::optional<bool> provider_ok_;
   std::optional<std::int64_t> latency_ms_;
+  nlohmann::json routing_; // what the database chose and why; null when that cannot be read
   std::vector<Candidate> chain_;
   std::size_t link_ = 0;
   int failures_ = 0;

@@ -73,17 +73,10 @@ ChatRequest chat_of(const ClaimedStep& step) {
   return chat;
 }
 
-StepUsage usage_of(const UsageCounter& counter) {
-  const Usage usage = counter.usage();
-  StepUsage used{usage.prompt_tokens,
-                 usage.completion_tokens,
-                 usage.cached_tokens,
-                 usage.cache_write_tokens,
-                 usage.reasoning_tokens,
-                 usage.estimated,
-                 std::nullopt};
-  if (usage.reported_cost_usd && is_json_number(*usage.reported_cost_usd))
-    used.reported_cost_usd = usage.reported_cost_usd;
+Usage usage_of(const UsageCounter& counter) {
+  Usage used = counter.usage();
+  if (used.reported_cost_usd && !is_json_number(*used.reported_cost_usd))
+    used.reported_cost_usd.reset();
   return used;
 }
 
@@ -373,7 +366,7 @@ void RunWorker::run_step(const ClaimedStep& step) {
   heed(services_.database, asked, call->exhausted_ms());
   counter.add(answer);
   const std::string content = content_of(answer);
-  const StepUsage usage = usage_of(counter);
+  const Usage usage = usage_of(counter);
   const std::string metadata = dump_json(answering_model(asked, answer.model));
   report(step, [&] { return runs_.complete(step, content, usage, latency, metadata); });
 }

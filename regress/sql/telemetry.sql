@@ -19,3 +19,11 @@ SELECT t -> 'preloaded' AS preloaded, (SELECT count(*) FROM jsonb_object_keys(t 
        (SELECT abs(sum(value::numeric) - 1) < 0.01 FROM jsonb_each_text(t #> '{metrics,routing,shares}')) AS shares,
        (t #>> '{rateLimits,activeKeys}')::bigint > 0 AS active_keys, t -> 'rateLimits' ? 'totalViolations' AS violations
 FROM holdfast.get_telemetry() t;
+
+-- There is room for 64 providers: who was used longest ago makes room, so that the newest is always counted.
+INSERT INTO holdfast.ai_provider_pricing (provider, model, cost_per_1m_input, cost_per_1m_output, effective_date)
+SELECT 'station' || n, 'm', 1, 1, '2025-01-01' FROM generate_series(1, 70) n;
+SELECT count(*) FROM generate_series(1, 70) n,
+    LATERAL holdfast.open_call(:org, :'hash', 'm', 1000, 1000, 'station' || n) o WHERE o.outcome = 'granted';
+SELECT count(*) <= 64 AS bounded, bool_or(provider = 'station70' AND chosen_cheapest = 1) AS newest, bool_or(provider = 'telly') AS oldest
+FROM holdfast.provider_uses();
