@@ -71,13 +71,14 @@ struct Advice {
 Advice advice_for(const Subject& subject, TimestampTz now);
 
 // Adds `amount` to held on all counters, or on none when one of them would pass its limit; a
-// workflow's limit is lowered to `workflow_limit` where that is less.
+// workflow's limit is lowered to `workflow_limit` where that is less. `brief`: where nothing has a
+// limit, what was spent and held need not be summed up.
 struct Reservation {
   bool granted = false;
   Figures figures; // of the refusing budget, else of the tightest one
 };
 Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
-                    std::optional<Usd> workflow_limit, TimestampTz now);
+                    std::optional<Usd> workflow_limit, TimestampTz now, bool brief = false);
 
 // What the tightest of these counters shows now. It locks nothing: whoever asks may have changed
 // one slot of a shared counter, and must not wait for the others out of their order.
@@ -136,6 +137,13 @@ void add_release_moves(const EndedHold& hold, std::vector<Move>& moves);
 // Ends an open hold and gives what it held back; as end_hold() otherwise.
 std::optional<EndedHold> release(const Uuid& organization_id, const Uuid& hold_id, TimestampTz now);
 
+// For whom a hold was taken.
+struct HeldCall {
+  Subject subject;
+  std::optional<std::string> call_key;
+};
+std::optional<HeldCall> find_held_call(const Uuid& organization_id, const Uuid& hold_id);
+
 // A hold to be taken.
 struct HoldRequest {
   Subject subject;
@@ -145,6 +153,7 @@ struct HoldRequest {
   Usd amount;
   std::optional<Usd> workflow_limit;
   TimestampTz expires_at = 0;
+  bool brief = false; // as for reserve()
 };
 struct HoldResult {
   std::optional<Uuid> hold_id; // absent when denied

@@ -171,7 +171,7 @@ Moved move_row(const Move& move) {
 }
 
 Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
-                    std::optional<Usd> workflow_limit, TimestampTz now) {
+                    std::optional<Usd> workflow_limit, TimestampTz now, bool brief) {
   if (counters.size() > 2) check_workflow(counters);
   Reservation tightest;
   for (std::size_t i = 0; i < counters.size(); ++i) {
@@ -186,7 +186,7 @@ Reservation reserve(const std::vector<Applicable>& counters, Usd amount,
     }
     const bool shows_shared =
         counter.key.is_shared() &&
-        (counters.size() == 1 || month_is_limited(counter.key.organization_id));
+        ((counters.size() == 1 && !brief) || month_is_limited(counter.key.organization_id));
     if (shows_shared) reservation.figures = counter_figures(counter);
     if (i == 0 || is_tighter(reservation.figures, tightest.figures)) tightest = reservation;
   }

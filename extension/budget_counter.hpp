@@ -45,6 +45,9 @@ std::optional<WorkflowCounter> find_workflow_counter(const Uuid& workflow_id);
 // it throws Error PT404, or PT403 where another organization has it.
 void make_counter(const Applicable& counter);
 
+// One row as it is now; nullopt when there is none.
+std::optional<CounterRow> look_at_row(const CounterKey& key, std::int16_t slot);
+
 // Locks one row until the transaction ends.
 void lock_counter(const CounterKey& key, std::int16_t slot);
 

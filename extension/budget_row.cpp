@@ -72,6 +72,14 @@ Changed change_row(const CounterKey& key, std::int16_t slot, Refusal refusal,
   return Changed::yes;
 }
 
+std::optional<CounterRow> look_at_row(const CounterKey& key, std::int16_t slot) {
+  const Datum columns[] = {pg::from_uuid(key.budget_id), pg::from_uuid(key.organization_id),
+                           DateADTGetDatum(key.period_start), Int16GetDatum(slot)};
+  pg::KeyedRow row(counters, AccessShareLock);
+  if (!row.fetch(columns, 4)) return std::nullopt;
+  return read(row);
+}
+
 void lock_counter(const CounterKey& key, std::int16_t slot) {
   const Datum columns[] = {pg::from_uuid(key.budget_id), pg::from_uuid(key.organization_id),
                            DateADTGetDatum(key.period_start), Int16GetDatum(slot)};

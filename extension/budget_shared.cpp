@@ -6,6 +6,7 @@
 #include "extension/budget_counter.hpp"
 
 #include "extension/core/error.hpp"
+#include "extension/pg/lock.hpp"
 #include "extension/pg/spi.hpp"
 
 #include <algorithm>
@@ -171,11 +172,17 @@ std::vector<Moved> apply_locked(const std::vector<Move>& moves) {
 
 } // namespace
 
-std::int16_t own_slot() { // 1 and up: slot 0 takes what cannot be divided
-  return static_cast<std::int16_t>(1 + MyProcPid % kSlots);
+// 1 and up: slot 0 takes what cannot be divided. Sessions have small numbers, so that few of them
+// share a slot.
+std::int16_t own_slot() {
+  return static_cast<std::int16_t>(1 + pg::session_number() % kSlots);
 }
 
 Figures counter_figures(const Applicable& counter) {
+  if (!counter.key.is_shared()) {
+    const CounterRow row = look_at_row(counter.key, 0).value_or(CounterRow());
+    return {std::string(counter.scope), row.limit, row.spent, row.held};
+  }
   const pg::Row row = sum_slots.run(counter_parameters(counter.key))[0];
   return {std::string(counter.scope), row.optional_usd(1), row.usd(2), row.usd(3)};
 }

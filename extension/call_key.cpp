@@ -13,13 +13,13 @@ pg::Statement claim_key("INSERT INTO holdfast.idempotent_calls"
                         " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
                         kClaimTypes);
 
-constexpr Oid kFindCallTypes[] = {UUIDOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+constexpr Oid kFindCallTypes[] = {UUIDOID, TEXTOID, BYTEAOID, TIMESTAMPTZOID, UUIDOID};
 pg::Statement
     find_call("SELECT c.fingerprint = $3, c.answer_status, c.answer,"
               " coalesce((SELECT h.status = 'open' AND h.expires_at > $4 FROM holdfast.holds h"
               "           WHERE h.organization_id = $1 AND h.hold_id = c.hold_id), false),"
               " (SELECT l.cost FROM holdfast.ai_usage_ledger l"
-              "  WHERE l.organization_id = $1 AND l.id = c.hold_id)"
+              "  WHERE l.organization_id = $1 AND l.id = c.hold_id), c.hold_id = $5"
               " FROM holdfast.idempotent_calls c"
               " WHERE c.organization_id = $1 AND c.idempotency_key = $2 FOR UPDATE OF c",
               kFindCallTypes);
@@ -57,13 +57,14 @@ std::optional<Earlier> claim(const Key& key, const std::string& fingerprint, con
   const Datum print = pg::from_bytes(fingerprint);
   const Datum time = TimestampTzGetDatum(now);
   if (claim_key.run(of(key).add(print).add(hold_id).add(time)).size() == 1) return std::nullopt;
-  const pg::Rows rows = find_call.run(of(key).add(print).add(time));
+  const pg::Rows rows = find_call.run(of(key).add(print).add(time).add(hold_id));
   if (rows.empty()) return claim(key, fingerprint, hold_id, now); // it was forgotten just now
   const pg::Row row = rows[0];
   if (!row.boolean(1))
     throw conflict("The Idempotency-Key was used before with another request.")
         .detail(JsonObject().text("idempotencyKey", key.name).str())
         .hint("Repeat the request unchanged, or use a new key.");
+  if (row.boolean(6)) return std::nullopt; // the same call, asked for again
   Earlier earlier;
   if (!row.is_null(2)) {
     earlier.answer_status = row.integer(2);

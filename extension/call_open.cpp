@@ -58,11 +58,13 @@ struct Opening {
   std::vector<std::string> capabilities;
   audit::Ids ids;
   std::optional<Uuid> approval_id;
+  std::optional<Uuid> hold_id; // of the caller's choice
 };
 
 // Its result row.
 struct Opened {
-  std::string outcome; // granted, denied, limited, replay, in_flight, approval_required
+  // granted, denied, limited, replay, in_flight, approval_required, failed
+  std::string outcome;
   budget::HoldResult hold;
   std::string provider;
   std::string model;
@@ -135,6 +137,7 @@ Opening read_opening(const pg::Arguments& arguments, TimestampTz now) {
   read_routing(arguments, call);
   call.ids.request_id = arguments.optional_uuid(21);
   call.ids.correlation_id = arguments.optional_text(22, "p_correlation_id");
+  call.hold_id = arguments.optional_uuid(25);
   check_tokens({call.prompt_tokens, call.completion_tokens, 0, 0, 0});
   return call;
 }
@@ -399,7 +402,7 @@ budget::HoldRequest hold_request(const Opening& call, const organization::Key& k
 Opened open(Opening call, TimestampTz now) {
   const organization::Key key = organization::authenticate(call.organization_id, call.key_hash);
   budget::pin_budgets(call.organization_id);
-  const Uuid hold_id = pg::new_uuid();
+  const Uuid hold_id = call.hold_id.value_or(pg::new_uuid());
   Opened opened;
   opened.user_id = call.user_id ? call.user_id : key.user_id;
   const organization::Settings settings = organization::settings_of(call.organization_id);
@@ -423,6 +426,7 @@ Opened open(Opening call, TimestampTz now) {
   request.model = opened.model;
   if (call.call_key) request.call_key = call.call_key->name;
   request.idempotency_key = hold_id;
+  request.brief = true;
   opened.hold = take_sized_hold(call, route, request, opened, now);
   opened.routing = route.json();
   opened.outcome = opened.hold.reservation.granted ? "granted" : "denied";
@@ -439,6 +443,19 @@ Opened open(Opening call, TimestampTz now) {
   return opened;
 }
 
+// A mistake as the outcome of one call among others.
+Opened failed(const Error& error) {
+  Opened opened;
+  opened.outcome = "failed";
+  opened.answer = JsonObject()
+                      .text("sqlstate", error.sqlstate())
+                      .text("message", error.message())
+                      .text("detail", error.detail())
+                      .text("hint", error.hint())
+                      .str();
+  return opened;
+}
+
 Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   const auto int_or_null = [](pg::ResultRow& row, const std::optional<std::int32_t>& value) {
     if (value)
@@ -449,6 +466,8 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   const budget::Figures& figures = opened.hold.reservation.figures;
   const bool decided = opened.estimate.has_value();
   const bool waits = opened.outcome == "approval_required";
+  // Where nothing has a limit they were not summed up.
+  const bool has_figures = decided && !waits && (figures.limit || opened.outcome == "denied");
   pg::ResultRow row;
   row.text(opened.outcome).add(opened.hold.hold_id);
   row.text(decided ? std::optional(opened.provider) : std::nullopt);
@@ -458,8 +477,8 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
                     : opened.first_cost);
   row.text(opened.outcome == "denied" ? std::optional(figures.scope) : std::nullopt);
   row.add(figures.limit);
-  row.add(decided && !waits ? std::optional(figures.spent) : std::nullopt);
-  row.add(decided && !waits ? std::optional(figures.held) : std::nullopt);
+  row.add(has_figures ? std::optional(figures.spent) : std::nullopt);
+  row.add(has_figures ? std::optional(figures.held) : std::nullopt);
   row.add(figures.remaining());
   if (opened.hold.hold_id || waits)
     row.add_time(waits ? opened.approval->expires_at : opened.hold.expires_at);
@@ -499,13 +518,17 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
 
 HOLDFAST_FUNCTION(holdfast_open_call) {
   const pg::Arguments arguments(fcinfo);
-  const TimestampTz now = GetCurrentTimestamp();
-  const Opening call = read_opening(arguments, now);
-  organization::require(call.organization_id);
   Opened opened;
-  {
+  const auto work = [&] {
+    const TimestampTz now = GetCurrentTimestamp();
+    const Opening call = read_opening(arguments, now);
+    organization::require(call.organization_id);
     pg::Spi spi;
     opened = open(call, now);
-  }
+  };
+  if (!arguments.boolean(26, "p_in_batch"))
+    work();
+  else if (const std::optional<Error> failure = pg::caught_apart(work))
+    opened = failed(*failure);
   return opened_row(opened, fcinfo);
 }

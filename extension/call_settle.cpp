@@ -14,13 +14,6 @@ using namespace holdfast;
 
 namespace {
 
-constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
-pg::Statement
-    find_hold("SELECT workflow_id, user_id, provider, call_key, api_key_id, community_id, tool"
-              " FROM holdfast.holds"
-              " WHERE organization_id = $1 AND hold_id = $2",
-              kFindHoldTypes);
-
 // How the provider did, where the caller says so: p_provider_ok, p_latency_ms and p_trial are the
 // arguments from `first` on.
 void report_provider(const pg::Arguments& arguments, int first,
@@ -60,19 +53,15 @@ Settlement read_settlement(const pg::Arguments& arguments) {
   if (!arguments.is_null(12))
     charge.metadata = pg::json_object_text(arguments.required(12, "p_metadata"), "p_metadata");
   charge.fallback_used = arguments.boolean(16, "p_fallback_used");
-  const pg::Rows rows =
-      find_hold.run(pg::Parameters().add(charge.subject.organization_id).add(hold_id));
-  if (rows.empty())
+  const std::optional<budget::HeldCall> held =
+      budget::find_held_call(charge.subject.organization_id, hold_id);
+  if (!held)
     throw not_found("The organization has no hold " + hold_id.str() + ".")
         .detail(JsonObject().text("holdId", hold_id.str()).str());
-  charge.subject.workflow_id = rows[0].optional_uuid(1);
-  charge.subject.user_id = rows[0].optional_text(2);
-  charge.subject.provider = rows[0].optional_text(3);
-  if (const auto name = rows[0].optional_text(4))
-    settlement.call_key = call_key::Key{charge.subject.organization_id, *name};
-  charge.subject.api_key_id = rows[0].optional_uuid(5);
-  charge.subject.community_id = rows[0].optional_uuid(6);
-  charge.subject.tool = rows[0].optional_text(7);
+  charge.subject = held->subject;
+  charge.as_held = true;
+  if (held->call_key)
+    settlement.call_key = call_key::Key{charge.subject.organization_id, *held->call_key};
   return settlement;
 }
 

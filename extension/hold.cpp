@@ -8,6 +8,7 @@
 #include "extension/pg/append_row.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
+#include "extension/pg/keyed_row.hpp"
 #include "extension/pg/spi.hpp"
 
 namespace holdfast::budget {
@@ -21,6 +22,17 @@ constexpr const char* kHoldColumns[] = {
     "user_id",         "api_key_id", "provider",     "model",  "call_key",   "budget_ids",
     "period_starts",   "slots",      "community_id", "tool",   "status",     "ended_at"};
 pg::AppendTable holds("holdfast", "holds", kHoldColumns);
+
+pg::KeyedTable holds_by_key("holdfast", "holds", "holds_pkey");
+
+// Columns of holds.
+constexpr int kWorkflowId = 3;
+constexpr int kUserId = 9;
+constexpr int kApiKeyId = 10;
+constexpr int kProvider = 11;
+constexpr int kCallKey = 13;
+constexpr int kCommunityId = 16;
+constexpr int kTool = 17;
 
 // For holds to which a user has added triggers or columns.
 constexpr Oid kInsertHoldTypes[] = {
@@ -158,10 +170,18 @@ bool record_hold(const HoldRequest& request, const Uuid& hold_id,
   return true;
 }
 
+// Most keys are new: the executor is asked only about those that are not.
+bool is_recorded(const Uuid& organization_id, const Uuid& hold_id) {
+  const Datum key[] = {pg::from_uuid(organization_id), pg::from_uuid(hold_id)};
+  pg::KeyedRow row(holds_by_key, AccessShareLock);
+  return row.fetch(key, 2);
+}
+
 // The hold that an earlier call took under the same key, if any.
 std::optional<HoldResult> repeated(const HoldRequest& request, TimestampTz now) {
-  if (!request.idempotency_key) return std::nullopt;
   const Uuid organization_id = request.subject.organization_id;
+  if (!request.idempotency_key || !is_recorded(organization_id, *request.idempotency_key))
+    return std::nullopt;
   const pg::Rows rows =
       find_hold.run(pg::Parameters().add(organization_id).add(*request.idempotency_key));
   if (rows.empty()) return std::nullopt;
@@ -258,6 +278,7 @@ std::int32_t expire_due(std::int32_t most, TimestampTz now) {
 
 void watch_holds() {
   holds.watch();
+  holds_by_key.watch();
 }
 
 std::optional<std::int16_t> EndedHold::slot_on(const CounterKey& key) const {
@@ -272,7 +293,8 @@ HoldResult take_hold(const HoldRequest& request, TimestampTz now, bool probing) 
   if (std::optional<HoldResult> earlier = repeated(request, now)) return *earlier;
   const std::vector<Applicable> counters = counters_of(request.subject, now);
   HoldResult result;
-  result.reservation = reserve(counters, request.amount, request.workflow_limit, now);
+  result.reservation =
+      reserve(counters, request.amount, request.workflow_limit, now, request.brief);
   if (!result.reservation.granted) {
     if (!probing) record_denial(request, result.reservation.figures, now);
     return result;
@@ -300,6 +322,23 @@ std::optional<EndedHold> end_hold(const Uuid& organization_id, const Uuid& hold_
         pg::Parameters().add(organization_id).add(hold_id).add(TimestampTzGetDatum(now)));
   status_of(organization_id, hold_id);
   return std::nullopt;
+}
+
+std::optional<HeldCall> find_held_call(const Uuid& organization_id, const Uuid& hold_id) {
+  const Datum key[] = {pg::from_uuid(organization_id), pg::from_uuid(hold_id)};
+  pg::KeyedRow found(holds_by_key, AccessShareLock);
+  if (!found.fetch(key, 2)) return std::nullopt;
+  const pg::Row row = found.row();
+  HeldCall call;
+  call.subject.organization_id = organization_id;
+  call.subject.workflow_id = row.optional_uuid(kWorkflowId);
+  call.subject.user_id = row.optional_text(kUserId);
+  call.subject.provider = row.optional_text(kProvider);
+  call.subject.api_key_id = row.optional_uuid(kApiKeyId);
+  call.subject.community_id = row.optional_uuid(kCommunityId);
+  call.subject.tool = row.optional_text(kTool);
+  call.call_key = row.optional_text(kCallKey);
+  return call;
 }
 
 void add_release_moves(const EndedHold& hold, std::vector<Move>& moves) {

@@ -122,7 +122,9 @@ private:
   }
 
   void check_holds() {
-    const std::vector<Uuid> ids = collect([](const Charge& charge) { return charge.hold_id; });
+    const std::vector<Uuid> ids = collect([](const Charge& charge) {
+      return charge.as_held ? std::optional<Uuid>() : charge.hold_id;
+    });
     if (ids.empty()) return;
     std::map<Uuid, std::optional<Uuid>> workflow_of;
     const pg::Rows rows =
@@ -131,7 +133,7 @@ private:
       workflow_of.emplace(rows[i].uuid(1), rows[i].optional_uuid(2));
     for_each_open([&](Item& item) {
       const std::optional<Uuid>& id = item.charge->hold_id;
-      if (!id) return;
+      if (!id || item.charge->as_held) return;
       const std::string detail =
           JsonObject().text("holdId", id->str()).text("field", "workflow_id").str();
       const auto known = workflow_of.find(*id);

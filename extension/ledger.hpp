@@ -17,6 +17,7 @@ struct Charge {
   std::optional<Uuid> idempotency_key;
   std::optional<Uuid> hold_id;
   std::optional<Uuid> corrects; // the entry that a refund takes back from
+  bool as_held = false;         // the subject was read from the hold itself
   bool estimated = false;
   bool cache_hit = false;              // answered without the provider, at no cost
   bool fallback_used = false;          // another provider than the first of the call's route

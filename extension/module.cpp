@@ -6,6 +6,7 @@
 #include "extension/cache.hpp"
 #include "extension/events.hpp"
 #include "extension/ledger_entry.hpp"
+#include "extension/organization.hpp"
 #include "extension/organization_setting.hpp"
 #include "extension/pg/settings.hpp"
 #include "extension/pricing.hpp"
@@ -24,6 +25,7 @@ PGDLLEXPORT void _PG_init(void);
 
 // The map of the extension: each line starts one domain that needs starting.
 void _PG_init(void) {
+  holdfast::organization::watch_keys();
   holdfast::pricing::start();
   holdfast::organization::start();
   holdfast::budget::start();

@@ -4,6 +4,7 @@
 #include "extension/core/json_object.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/claims.hpp"
+#include "extension/pg/keyed_row.hpp"
 #include "extension/pg/spi.hpp"
 
 namespace holdfast::organization {
@@ -12,24 +13,28 @@ namespace {
 
 constexpr std::size_t kKeyHashBytes = 32;
 
-#define HOLDFAST_KEY_COLUMNS                                                                       \
-  "SELECT api_key_id, user_id, role, allowed_models, allowed_providers, requests_per_minute,"      \
-  " tokens_per_minute, revoked_at IS NOT NULL, coalesce(expires_at <= $3, false)"                  \
-  " FROM holdfast.api_keys WHERE organization_id = $1 AND "
+// Read without the executor: each call reads one.
+pg::KeyedTable keys("holdfast", "api_keys", "api_keys_organization_id_key_hash_key");
+pg::KeyedTable keys_by_id("holdfast", "api_keys", "api_keys_pkey");
 
-constexpr Oid kFindKeyTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID};
-pg::Statement find_key(HOLDFAST_KEY_COLUMNS "key_hash = $2", kFindKeyTypes);
-
-constexpr Oid kKeyOfTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
-pg::Statement find_key_by_id(HOLDFAST_KEY_COLUMNS "api_key_id = $2", kKeyOfTypes);
-#undef HOLDFAST_KEY_COLUMNS
+// Columns of api_keys.
+constexpr int kApiKeyId = 2;
+constexpr int kUserId = 5;
+constexpr int kRole = 6;
+constexpr int kExpiresAt = 8;
+constexpr int kRevokedAt = 9;
+constexpr int kAllowedModels = 10;
+constexpr int kAllowedProviders = 11;
+constexpr int kRequestsPerMinute = 12;
+constexpr int kTokensPerMinute = 13;
 
 Key read_key(const pg::Row& row) {
-  Key key{row.uuid(1), row.optional_text(2), row.text(3), {}, {}, {}, {}};
-  if (!row.is_null(4)) key.allowed_models = pg::to_texts(row.datum(4));
-  if (!row.is_null(5)) key.allowed_providers = pg::to_texts(row.datum(5));
-  if (!row.is_null(6)) key.requests_per_minute = row.integer(6);
-  if (!row.is_null(7)) key.tokens_per_minute = row.bigint(7);
+  Key key{row.uuid(kApiKeyId), row.optional_text(kUserId), row.text(kRole), {}, {}, {}, {}};
+  if (!row.is_null(kAllowedModels)) key.allowed_models = pg::to_texts(row.datum(kAllowedModels));
+  if (!row.is_null(kAllowedProviders))
+    key.allowed_providers = pg::to_texts(row.datum(kAllowedProviders));
+  if (!row.is_null(kRequestsPerMinute)) key.requests_per_minute = row.integer(kRequestsPerMinute);
+  if (!row.is_null(kTokensPerMinute)) key.tokens_per_minute = row.bigint(kTokensPerMinute);
   return key;
 }
 
@@ -39,6 +44,11 @@ Error bad_key(const char* why) {
 }
 
 } // namespace
+
+void watch_keys() {
+  keys.watch();
+  keys_by_id.watch();
+}
 
 void require(const Uuid& organization_id) {
   if (!pg::has_claims()) return;
@@ -63,25 +73,24 @@ void require_admin(const std::optional<std::string>& role, const std::string& wh
 
 Key authenticate(const Uuid& organization_id, std::string_view key_hash) {
   if (key_hash.size() != kKeyHashBytes) throw bad_key("hash is not a SHA-256 hash of 32 bytes");
-  const pg::Rows rows = find_key.run(pg::Parameters()
-                                         .add(organization_id)
-                                         .add(pg::from_bytes(key_hash))
-                                         .add(TimestampTzGetDatum(GetCurrentTimestamp())));
-  if (rows.empty()) throw bad_key("is unknown");
-  if (rows[0].boolean(8)) throw bad_key("was revoked");
-  if (rows[0].boolean(9)) throw bad_key("has expired");
-  return read_key(rows[0]);
+  const Datum hash[] = {pg::from_uuid(organization_id), pg::from_bytes(key_hash)};
+  pg::KeyedRow found(keys, AccessShareLock);
+  if (!found.fetch(hash, 2)) throw bad_key("is unknown");
+  const pg::Row row = found.row();
+  if (!row.is_null(kRevokedAt)) throw bad_key("was revoked");
+  if (!row.is_null(kExpiresAt) &&
+      DatumGetTimestampTz(row.datum(kExpiresAt)) <= GetCurrentTimestamp())
+    throw bad_key("has expired");
+  return read_key(row);
 }
 
 Key key_of(const Uuid& organization_id, const Uuid& api_key_id) {
-  const pg::Rows rows = find_key_by_id.run(pg::Parameters()
-                                               .add(organization_id)
-                                               .add(api_key_id)
-                                               .add(TimestampTzGetDatum(GetCurrentTimestamp())));
-  if (rows.empty())
+  const Datum id[] = {pg::from_uuid(organization_id), pg::from_uuid(api_key_id)};
+  pg::KeyedRow found(keys_by_id, AccessShareLock);
+  if (!found.fetch(id, 2))
     throw forbidden("The API key " + api_key_id.str() + " is gone.")
         .detail(JsonObject().text("apiKeyId", api_key_id.str()).str());
-  return read_key(rows[0]);
+  return read_key(found.row());
 }
 
 void require_allowed(const Key& key, const std::string& provider, const std::string& model) {

@@ -9,6 +9,9 @@
 
 namespace holdfast::organization {
 
+// Called at load time.
+void watch_keys();
+
 // Throws Error PT403 when the caller's JWT claims (PostgREST's request.jwt.claims) name another
 // organization, or none without being the service role. A caller without claims is a backend that
 // was granted EXECUTE: it acts for the organization it names.

@@ -114,6 +114,53 @@ Datum run(FunctionCallInfo fcinfo, Body body) {
   raise(failure);
 }
 
+namespace {
+
+bool is_of_one_call(const ErrorData& error) {
+  const int category = ERRCODE_TO_CATEGORY(error.sqlerrcode);
+  const std::string_view state = unpack_sql_state(error.sqlerrcode);
+  return state.substr(0, 2) == "PT" || error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+         category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_TRANSACTION_ROLLBACK ||
+         category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+}
+
+Error as_error(const ErrorData& error) {
+  const auto text = [](const char* words) { return std::string(words == nullptr ? "" : words); };
+  return Error(unpack_sql_state(error.sqlerrcode), text(error.message))
+      .detail(text(error.detail))
+      .hint(text(error.hint));
+}
+
+} // namespace
+
+std::optional<Error> caught_apart(const std::function<void()>& work) {
+  const MemoryContext context = CurrentMemoryContext;
+  const ResourceOwner owner = CurrentResourceOwner;
+  std::optional<Error> failure;
+  call([=] {
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+  });
+  try {
+    work();
+  } catch (const Error& error) {
+    failure = error;
+  } catch (const ServerError& error) {
+    if (!is_of_one_call(*error.error())) throw;
+    failure = as_error(*error.error());
+  }
+  const bool failed = failure.has_value();
+  call([=] {
+    if (failed)
+      RollbackAndReleaseCurrentSubTransaction();
+    else
+      ReleaseCurrentSubTransaction();
+    MemoryContextSwitchTo(context);
+    CurrentResourceOwner = owner;
+  });
+  return failure;
+}
+
 bool in_transaction(const std::string& what, const std::function<void()>& work) {
   Failure failure;
   boundary_context = TopMemoryContext;

@@ -65,6 +65,11 @@ std::optional<Error> caught(Work work) {
   return std::nullopt;
 }
 
+// The same in a subtransaction: what throws has done nothing, and the transaction can go on. Errors
+// of the server that tell of one call alone (bad data, a constraint, a conflict with another
+// session) are caught too.
+std::optional<Error> caught_apart(const std::function<void()>& work);
+
 // For processes without a caller. Runs `work` in a transaction of its own; what it throws ends the
 // transaction and goes to the server's log as "<what>: <message>", and the process lives on: false.
 bool in_transaction(const std::string& what, const std::function<void()>& work);

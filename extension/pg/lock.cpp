@@ -70,6 +70,14 @@ void on_relation_change(void (*callback)(Datum, Oid), Datum argument) {
   watchers[watcher_count++] = {callback, argument};
 }
 
+int session_number() {
+#if PG_VERSION_NUM >= 170000
+  return MyProcNumber;
+#else
+  return MyBackendId;
+#endif
+}
+
 void raise_serialization_failure() {
   ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                   errmsg("could not serialize access due to concurrent update")));

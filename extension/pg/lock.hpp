@@ -26,6 +26,9 @@ Oid relation_id(const char* schema, const char* name);
 // Registers a callback for changed tables. It must neither throw nor touch the catalog.
 void on_relation_change(void (*callback)(Datum, Oid), Datum argument = Datum{0});
 
+// The number of this session among those that run now, from 0 on; another gets it after us.
+int session_number();
+
 // Raises 40001, as an UPDATE does under REPEATABLE READ. Only inside call().
 void raise_serialization_failure();
 

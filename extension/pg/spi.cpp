@@ -74,7 +74,9 @@ Rows Statement::execute(const Parameters& parameters, bool read_only) {
     const Oid* types = types_;
     const int count = type_count_;
     plan_ = call([=] {
-      SPIPlanPtr plan = SPI_prepare(sql, count, const_cast<Oid*>(types));
+      // A plan for all values: planning anew for each took a third of a call's time.
+      SPIPlanPtr plan =
+          SPI_prepare_cursor(sql, count, const_cast<Oid*>(types), CURSOR_OPT_GENERIC_PLAN);
       if (plan == nullptr) elog(ERROR, "could not prepare \"%s\": %d", sql, SPI_result);
       SPI_keepplan(plan);
       return plan;

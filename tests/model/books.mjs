@@ -239,7 +239,8 @@ export class Books {
 
   // Holds ---------------------------------------------------------------------------------------------------------
 
-  hold({ key, estimate, limit, ttl, ...subject }, now) {
+  // `brief`: the answer leaves out what is spent and held where nothing has a limit.
+  hold({ key, estimate, limit, ttl, brief = false, ...subject }, now) {
     if (estimate < 0n || (limit !== null && limit < 0n) || ttl <= 0n) return error('PT400');
     const earlier = key === null ? undefined : this.holds.get(`${subject.organization}/${key}`);
     if (earlier) return this.holdAgain(earlier, estimate, subject, now);
@@ -260,6 +261,10 @@ export class Books {
           subject, amount: estimate, status: 'open', expires: row.expires_micros };
         this.holds.set(`${subject.organization}/${hold.id}`, hold);
         for (const counter of counters) counter.holds.add(hold);
+        if (brief && counters.every((counter) => this.limitOf(counter, limit) === null)) {
+          if (row.limit_usd !== null || row.spent !== null || row.held !== null) throw new Error('it shows figures, but nothing has a limit');
+          return;
+        }
         // What has run out by the time of the answer, this hold included, may be left out of them.
         if (!this.figures(counters, done, limit)(row)) throw new Error(`the figures are those of no budget that applies: ${this.describe(counters, limit)}`);
       },

@@ -127,7 +127,7 @@ export class Calls {
     this.judgeSize(args, subject, price, row, now);
     const granted = row.outcome === 'granted';
     must(granted || row.outcome === 'denied', `outcome is ${row.outcome}`);
-    const hold = { ...subject, estimate: usd(row.estimated_cost), limit: null, ttl: args.ttl, key: null };
+    const hold = { ...subject, estimate: usd(row.estimated_cost), limit: null, ttl: args.ttl, key: null, brief: true };
     const remaining = row.limit_usd === null ? null : usd(row.limit_usd) - usd(row.spent) - usd(row.held);
     must(remaining === null ? row.remaining === null : usd(row.remaining) === remaining, `remaining is ${row.remaining}`);
     must(row.user_id === subject.user, `user_id is ${row.user_id}, expected ${subject.user}`);
