@@ -9,6 +9,7 @@
 #include "extension/organization.hpp"
 #include "extension/organization_setting.hpp"
 #include "extension/pg/arguments.hpp"
+#include "extension/pg/jsonb.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/rate_limit.hpp"
 
@@ -136,6 +137,7 @@ struct Asked {
   std::optional<Datum> ip;
   std::optional<std::string> route;
   std::string metadata;
+  audit::Ids ids;
 };
 
 // What is kept for it.
@@ -189,7 +191,11 @@ Asked read_asked(const pg::Arguments& arguments, TimestampTz now) {
   }
   if (!arguments.is_null(12)) asked.ip = arguments.required(12, "p_ip");
   asked.route = arguments.optional_text(13, "p_route");
-  asked.metadata = pg::json_object_text(arguments.required(14, "p_metadata"), "p_metadata");
+  const Datum metadata = arguments.required(14, "p_metadata");
+  asked.metadata = pg::json_object_text(metadata, "p_metadata");
+  if (const auto id = pg::text_if_any(metadata, "requestId"))
+    asked.ids.request_id = parse_uuid(*id);
+  asked.ids.correlation_id = pg::text_if_any(metadata, "correlationId");
   return asked;
 }
 
@@ -241,6 +247,7 @@ bool is_within_limits(const Asked& asked, const organization::Key& key, Found& f
   request.key_tokens = key.tokens_per_minute;
   request.route = asked.route;
   request.workflow_id = asked.workflow_id;
+  request.ids = asked.ids;
   found.rate = rate_limit::decide(request);
   if (!found.rate.allowed) found.outcome = "limited";
   return found.rate.allowed;

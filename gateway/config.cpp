@@ -234,6 +234,10 @@ const std::vector<Setting>& settings() {
         {"--audit", "ORCHESTRATOR_ENABLE_AUDIT", "true",
          "whether calls that were made leave a row in the audit log; refusals always do",
          set_audit},
+        {"--cache-answers", "", "10000", "most kept answers in the gateway's memory",
+         number(0, 10000000, HOLDFAST_FIELD(cache_answers))},
+        {"--cache-bytes", "", "67108864", "most memory of the kept answers",
+         number(0, 68719476736, HOLDFAST_FIELD(cache_bytes))},
         {"--run-steps", "", "16",
          "steps of workflows done at the same time; 0 leaves them to others",
          number(0, 256, HOLDFAST_FIELD(run_steps))},
@@ -493,6 +497,8 @@ std::vector<std::string> keep_start_settings(const Config& running, Config& next
   keep("--max-body-bytes", running.max_body_bytes, next.max_body_bytes);
   keep("--trusted-proxies", running.trusted_proxies, next.trusted_proxies);
   keep("--hold-ttl-ms", running.hold_ttl_ms, next.hold_ttl_ms);
+  keep("--cache-answers", running.cache_answers, next.cache_answers);
+  keep("--cache-bytes", running.cache_bytes, next.cache_bytes);
   keep("--run-steps", running.run_steps, next.run_steps);
   keep("--run-lease-ms", running.run_lease_ms, next.run_lease_ms);
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());

@@ -47,7 +47,9 @@ struct Config {
   bool refuse_drift = false;
   bool redact = true;                     // what the gateway logs and has stored about prompts
   std::string approve_above_usd = "1.00"; // a dearer call waits for an approval
-  int run_steps = 16;                     // done at the same time; 0: by other gateways
+  int cache_answers = 10000;              // in memory
+  std::int64_t cache_bytes = 67108864;
+  int run_steps = 16; // done at the same time; 0: by other gateways
   int run_lease_ms = 30000;
   std::string default_provider;
   LogLevel log_level = LogLevel::info;

@@ -1,6 +1,7 @@
 #include "gateway/database.hpp"
 
 #include "gateway/database_approvals.hpp"
+#include "gateway/database_cache.hpp"
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
 #include "gateway/database_text.hpp"
@@ -29,7 +30,7 @@ constexpr Statement kOpenCall{
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
     "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact, "
     "keeps_bodies, approval_id, approval_threshold, to_char(expires_at AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), caches_all "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
@@ -149,6 +150,7 @@ OpenedCall opened_call(const Rows& rows) {
   call.approval_id = rows.text(0, 24);
   call.approval_threshold = rows.get(0, 25);
   call.expires_at = rows.text(0, 26);
+  call.caches_all = rows.text(0, 27) == "t";
   return call;
 }
 
@@ -164,6 +166,7 @@ void Database::check() {
     RunDatabase(pool_).check();
     StatusDatabase(pool_).check();
     ApprovalDatabase(pool_).check();
+    CacheDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {

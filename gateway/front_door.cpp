@@ -1,7 +1,10 @@
 #include "gateway/front_door.hpp"
 
 #include "gateway/attempts.hpp"
+#include "gateway/bounded_json.hpp"
+#include "gateway/cache_key.hpp"
 #include "gateway/model_drift.hpp"
+#include "gateway/prompt_text.hpp"
 #include "gateway/stream_collector.hpp"
 #include "gateway/stream_session.hpp"
 
@@ -41,6 +44,7 @@ void answer_whole(Services& services, RequestContext& context, GovernedCall& cal
                                                call.provider(), call.model(), context.elapsed_ms(),
                                                call.fallback_used(), call.routing_text()});
   const auto settled = call.settle(200, stored);
+  if (settled) call.keep_in_cache(answer, stored);
   response.status = 200;
   HeaderList headers;
   if (settled) add_cost_headers(*settled, headers);
@@ -48,6 +52,67 @@ void answer_whole(Services& services, RequestContext& context, GovernedCall& cal
     response.set_header(name, value);
   response.set_content(door.sent_body(stored, settled ? settled->cost_usd : std::nullopt),
                        "application/json");
+}
+
+// The same answer in each dialect is another entry.
+std::string_view dialect_of(ErrorShape shape) {
+  switch (shape) {
+  case ErrorShape::openai:
+    return "openai";
+  case ErrorShape::anthropic:
+    return "anthropic";
+  case ErrorShape::api:
+    break;
+  }
+  return "api";
+}
+
+CacheQuestion question_of(const CallOrder& order, const RequestContext& context) {
+  CacheQuestion question;
+  question.organization_id = order.controls.key.organization_id;
+  question.key_hash = order.controls.key.hash;
+  question.workflow_id = order.controls.workflow_id;
+  question.user_id = order.controls.user_id;
+  question.idempotency_key = order.controls.idempotency_key;
+  if (question.idempotency_key) question.fingerprint = order.fingerprint;
+  if (!context.client_ip.empty()) question.client_ip = context.client_ip;
+  question.route = context.route;
+  question.metadata_json = dump_json(order.metadata);
+  return question;
+}
+
+// Looks for a kept answer; without one the order gets the flight that keeps its own.
+std::optional<CachedAnswer> find_kept(Services& services, RequestContext& context, CallOrder& order,
+                                      ErrorShape shape) {
+  if (!services.cache.may_concern(order.controls.key.organization_id, order.cache))
+    return std::nullopt;
+  normalize_prompt(order.chat);
+  if (!services.config.now()->audit) order.metadata["audit"] = false;
+  const std::chrono::milliseconds most(services.config.now()->limits.total_timeout_ms);
+  auto found = services.cache.find(question_of(order, context), cache_key(order, dialect_of(shape)),
+                                   order.cache, context, most, services.cut);
+  if (auto* answer = std::get_if<CachedAnswer>(&found)) return std::move(*answer);
+  order.flight = std::move(std::get<std::shared_ptr<CacheFlight>>(found));
+  if (order.flight) context.notices.emplace_back("X-Holdfast-Cache", "miss");
+  return std::nullopt;
+}
+
+void give_kept(const CachedAnswer& kept, bool stream, RequestContext& context, FrontDoor& door,
+               httplib::Response& response) {
+  context.provider = kept.provider;
+  context.model = kept.model;
+  context.cost_usd = "0";
+  response.status = 200;
+  response.set_header("X-Holdfast-Cache", "hit");
+  response.set_header("X-Holdfast-Cost", "0");
+  if (kept.saved_usd) response.set_header("X-Holdfast-Saved", *kept.saved_usd);
+  response.set_header("X-Holdfast-Provider", kept.provider);
+  response.set_header("Age", std::to_string(kept.age_s));
+  const std::string body = door.cached_body(kept.body, context);
+  if (stream)
+    response.set_content(door.stream_replay(body, "0"), "text/event-stream");
+  else
+    response.set_content(door.sent_body(body, "0"), "application/json");
 }
 
 } // namespace
@@ -77,6 +142,8 @@ void serve_call(Services& services, RequestContext& context, CallOrder order,
                 std::shared_ptr<FrontDoor> door, httplib::Response& response) {
   const bool stream = order.chat.stream;
   note_request(context, order);
+  if (const auto kept = find_kept(services, context, order, door->shape()))
+    return give_kept(*kept, stream, context, *door, response);
   auto opened = GovernedCall::open(services, context, std::move(order));
   if (const auto* stored = std::get_if<StoredAnswer>(&opened)) {
     replay(*stored, stream, *door, response);

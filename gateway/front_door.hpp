@@ -34,6 +34,11 @@ public:
 
   virtual ErrorShape shape() const = 0;
 
+  // A stored body as the answer of another request, which made no call.
+  virtual std::string cached_body(const std::string& stored, const RequestContext&) const {
+    return stored;
+  }
+
   // The body of an answer, as it is stored for repeats: all but its cost, which only the settlement
   // that stores it knows.
   virtual std::string stored_body(const AnswerFacts& facts) const = 0;

@@ -157,7 +157,9 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
         return extend(database, config, organization_id, hold_id);
       },
       milliseconds(config.hold_ttl_ms));
-  Services services{live, database, transport, settlements, holds};
+  ResponseCache cache(database, {static_cast<std::size_t>(config.cache_answers),
+                                 static_cast<std::size_t>(config.cache_bytes)});
+  Services services{live, database, transport, settlements, holds, cache};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
       all_routes(services, workflows, runs, news, desk, telemetry));

@@ -150,6 +150,16 @@ void follow_budgets(const OpenedCall& opened, ChatRequest& chat, RequestContext&
   if (opened.warning) context.notices.emplace_back("X-Holdfast-Warning", *opened.warning);
 }
 
+// Whether no budget has made another call of it, by a cheaper model or fewer tokens.
+bool is_as_asked(const OpenedCall& opened, const CallOrder& order) {
+  const bool is_candidate =
+      std::any_of(order.candidates.begin(), order.candidates.end(),
+                  [&](const Candidate& candidate) { return candidate.model == opened.model; });
+  const std::int64_t asked = completion_token_bound(order.chat);
+  return (opened.model == order.chat.model || is_candidate) &&
+         opened.completion_tokens.value_or(asked) >= asked;
+}
+
 // The chain that the database chose; the call's own provider alone when it cannot be read.
 std::vector<Candidate> chain_of(const OpenedCall& opened, const nlohmann::json& routing) {
   std::vector<Candidate> chain;
@@ -251,6 +261,8 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   case OpenOutcome::granted:
     break;
   }
+  services.cache.learn(order.controls.key.organization_id, opened.caches_all);
+  if (!is_as_asked(opened, order)) order.flight.reset();
   follow_budgets(opened, order.chat, context);
   if (opened.redact) redact_prompt(order.chat);
   if (opened.redact && order.embedding) redact_prompt(*order.embedding);
@@ -411,6 +423,18 @@ std::optional<SettledCall> GovernedCall::settle(int answer_status, const std::st
       settled->cost_usd = (*cost + charged_before_).str();
   if (settled) context_.cost_usd = settled->cost_usd;
   return settled;
+}
+
+void GovernedCall::keep_in_cache(const ChatAnswer& answer, const std::string& stored) {
+  const auto is_withheld = [](const Choice& choice) {
+    return choice.finish_reason == "content_filter";
+  };
+  const auto& choices = answer.choices;
+  const bool is_whole =
+      !choices.empty() && std::none_of(choices.begin(), choices.end(), is_withheld);
+  if (order_.flight && is_whole && !fallback_used())
+    order_.flight->keep(provider(), model(), counter_.usage(), stored);
+  order_.flight.reset();
 }
 
 void GovernedCall::release(int answer_status) {

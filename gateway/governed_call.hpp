@@ -10,6 +10,7 @@
 #include "gateway/provider_news.hpp"
 #include "gateway/request_context.hpp"
 #include "gateway/request_controls.hpp"
+#include "gateway/response_cache.hpp"
 #include "gateway/settlement_queue.hpp"
 #include "gateway/transport.hpp"
 
@@ -30,6 +31,7 @@ struct Services {
   Transport& transport;
   SettlementQueue& settlements;
   HoldKeeper& holds;
+  ResponseCache& cache;
   std::atomic<bool> cut{false};
   std::atomic<bool> stopping{false};
 };
@@ -50,6 +52,8 @@ struct CallOrder {
   std::vector<std::string> capabilities;
   std::string fingerprint;
   nlohmann::json metadata = nlohmann::json::object();
+  CacheWish cache;
+  std::shared_ptr<CacheFlight> flight; // where the answer is to be kept
 
   // The most tokens that the prompt can have, and a counter of what is used.
   std::int64_t prompt_bound() const;
@@ -115,6 +119,10 @@ public:
   // Settles what was counted, with the answer that a repeat is to get. Never throws and never loses
   // it: nothing is returned when the database is to take it later.
   std::optional<SettledCall> settle(int answer_status, const std::string& answer);
+
+  // Keeps the answer, as its front door has written it, for requests that are the same: where that
+  // is wanted, and the answer is what was asked for.
+  void keep_in_cache(const ChatAnswer& answer, const std::string& stored);
 
   // Gives the hold back: the provider charged nothing. `answer_status` is what the caller is told.
   void release(int answer_status);

@@ -115,6 +115,7 @@ void complete_chat(Services& services, RequestContext& context, const httplib::R
   const auto config = services.config.now();
   CallOrder order;
   order.controls = read_controls(request);
+  order.cache = read_cache_wish(request);
   const nlohmann::json object = parse_request_object(body);
   auto parsed = openai_format::parse_client_request(
       body, {config->default_max_tokens, config->max_completion_tokens});

@@ -50,6 +50,23 @@ public:
     return with_member(stored, "costUSD", decimal_json(cost_usd));
   }
 
+  std::string cached_body(const std::string& stored, const RequestContext& context) const override {
+    const auto members = object_members(stored);
+    if (!members) throw std::runtime_error("a kept answer cannot be read");
+    ObjectText body;
+    for (const auto& [name, json] : *members) {
+      if (name == "requestId")
+        body.add(name, context.request_id);
+      else if (name == "latencyMs")
+        body.add(name, context.elapsed_ms());
+      else if (name == "cached")
+        body.add(name, true);
+      else
+        body.add_raw(name, json);
+    }
+    return body.text();
+  }
+
   std::string stream_event(const StreamEvent& event) override {
     std::string content;
     for (const ChatDelta& delta : event.deltas) {
@@ -143,8 +160,10 @@ CallOrder read_order(const Config& config, const httplib::Request& request, cons
                      bool stream) {
   CallOrder order;
   order.controls = read_controls(request);
+  order.cache = read_cache_wish(request);
   nlohmann::json body = parse_request_object(text);
   read_controls_of_body(body, order.controls);
+  read_cache_members(body, order.cache);
   ChatRequest& chat = order.chat;
   if (const auto system = optional_text(body, "systemPrompt"); system && !system->empty()) {
     chat.messages.push_back(message("system", *system));

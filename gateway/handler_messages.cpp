@@ -86,6 +86,7 @@ void create_message(Services& services, RequestContext& context, const httplib::
   const auto config = services.config.now();
   CallOrder order;
   order.controls = read_controls(request);
+  order.cache = read_cache_wish(request);
   const json object = parse_request_object(body);
   auto parsed = anthropic_format::parse_client_request(
       object, {config->default_max_tokens, config->max_completion_tokens});

@@ -15,11 +15,12 @@ RunNews::Watch::~Watch() {
   if (--watched->second.watchers == 0) news_.runs_.erase(watched);
 }
 
-void RunNews::Watch::wait(std::chrono::milliseconds most) {
+bool RunNews::Watch::wait(std::chrono::milliseconds most) {
   std::unique_lock<std::mutex> lock(news_.mutex_);
   const Watched& watched = news_.runs_[run_id_];
-  news_.changed_.wait_for(lock, most, [&] { return watched.told != seen_; });
+  const bool told = news_.changed_.wait_for(lock, most, [&] { return watched.told != seen_; });
   seen_ = watched.told;
+  return told;
 }
 
 bool RunNews::is_watched() {

@@ -1,4 +1,4 @@
-// Tells those who wait for a run that something has happened in it.
+// Tells those who wait for a run, or a flight of the cache, that something has happened in it.
 #pragma once
 
 #include <chrono>
@@ -22,8 +22,8 @@ public:
     Watch& operator=(const Watch&) = delete;
 
     // Waits until something has happened since the watch began or this returned last, at most
-    // `most`.
-    void wait(std::chrono::milliseconds most);
+    // `most`; false when nothing has.
+    bool wait(std::chrono::milliseconds most);
 
   private:
     RunNews& news_;

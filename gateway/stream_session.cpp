@@ -63,6 +63,7 @@ private:
         {collector_.answer(), usage, context_.request_id, call_->provider(), call_->model(),
          context_.elapsed_ms(), call_->fallback_used(), call_->routing_text()});
     const auto settled = call_->settle(200, stored);
+    if (settled) call_->keep_in_cache(collector_.answer(), stored);
     return send_last(door_->stream_end(stored, usage, settled), sink);
   }
 

@@ -128,9 +128,10 @@ export class World {
   }
 
   // Writes into the test's own books what the ledger must say. Returns the cost as 1e-18 USD.
-  expectEntry({ model, usage, workflow = null, provider = 'openai', estimated = false, fallback = false, organization }) {
+  expectEntry({ model, usage, workflow = null, provider = 'openai', estimated = false, fallback = false, hit = false, organization }) {
     const prices = { ...kShippedPrices, ...this.prices };
-    const cost = costOf(usage, prices[`${provider}/${model}`] ?? prices[model]);
+    // Answered from the cache, it costs nothing.
+    const cost = hit ? 0n : costOf(usage, prices[`${provider}/${model}`] ?? prices[model]);
     this.#expected.push({
       organization: (organization ?? this.organization).id,
       workflow,
@@ -141,6 +142,7 @@ export class World {
       cached: usage.cached ?? 0,
       estimated,
       fallback,
+      hit,
       cost: decimal(cost),
     });
     return cost;
@@ -165,7 +167,7 @@ export class World {
     const entries = await this.database.query(
       `SELECT id, organization_id AS organization, workflow_id AS workflow, provider, model, prompt_tokens AS prompt,
               completion_tokens AS completion, coalesce(cached_tokens, 0) AS cached, estimated,
-              fallback_used AS fallback, cost::text
+              fallback_used AS fallback, cache_hit AS hit, cost::text
          FROM holdfast.ai_usage_ledger`,
     );
     const fresh = entries.filter(({ id }) => !this.#seen.has(id));

@@ -1,0 +1,120 @@
+// Of those who ask the same at once one makes the call, through whichever gateway; the others get its answer.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { Asker, cacheOf, kOn, question } from './support/asker.mjs';
+import { World } from './support/world.mjs';
+
+let world;
+let asker;
+before(async () => {
+  world = await World.create();
+  asker = new Asker(world);
+});
+afterEach(() => world.verify());
+after(() => world.close());
+
+const ask = (...request) => asker.ask(...request);
+const awaited = () => asker.awaited();
+const expectCall = (more) => asker.expectCall(more);
+const expectHit = (more) => asker.expectHit(more);
+
+test('of many who ask the same through two gateways at once, one makes the call', async () => {
+  const second = await world.startGateway();
+  const body = question();
+  const planned = world.replay.next('chat_basic', { waits: true });
+  const first = ask(body);
+  await planned.arrived;
+  const others = Array.from({ length: 12 }, (_, i) => ask(body, kOn, { gateway: i % 2 ? second : world.gateway }));
+  await awaited();
+  planned.release();
+  const answers = await Promise.all([first, ...others]);
+  assert.deepEqual(answers.map(cacheOf).sort(), ['miss', ...others.map(() => 'hit')].sort());
+  for (const { text } of answers) assert.equal(text, answers[0].text);
+  expectCall();
+  others.forEach(() => expectHit());
+});
+
+test('a flight that fails frees those who wait for it', async () => {
+  const body = question();
+  const failing = world.replay.next('error_400_context_length', { waits: true });
+  const first = ask(body);
+  await failing.arrived;
+  const second = ask(body);
+  await awaited();
+  world.replay.next('chat_basic');
+  failing.release();
+  assert.equal((await first).status, 400);
+  assert.equal((await second).status, 200);
+  expectCall();
+});
+
+test('a flight whose gateway is killed is taken over', async () => {
+  const doomed = await world.startGateway();
+  const body = question();
+  const lost = world.replay.next('chat_basic', { waits: true });
+  const first = ask(body, kOn, { gateway: doomed }).catch((error) => error);
+  await lost.arrived;
+  const second = ask(body);
+  await awaited();
+  doomed.signal('SIGKILL');
+  await first;
+  world.replay.next('chat_basic');
+  const answer = await second; // as soon as the lease has run out
+  assert.equal(answer.status, 200, answer.text);
+  expectCall();
+  lost.release();
+  await world.database.query(
+    `SELECT holdfast.release_call(organization_id, hold_id) FROM holdfast.holds WHERE status = 'open'`);
+});
+
+test('who goes away while another makes the answer makes no call', async () => {
+  const body = question();
+  const failing = world.replay.next('error_400_context_length', { waits: true });
+  const first = ask(body);
+  await failing.arrived;
+  const offset = world.gateway.log.length;
+  const leaver = new AbortController();
+  const left = fetch(`${world.gateway.baseUrl}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.organization.key}`, 'content-type': 'application/json', ...kOn },
+    body: JSON.stringify(body),
+    signal: leaver.signal,
+  }).catch((error) => error.name);
+  await awaited();
+  leaver.abort();
+  assert.equal(await left, 'AbortError');
+  const line = await world.gateway.logged('request', offset);
+  assert.equal(line.error, 'client_gone');
+  failing.release();
+  assert.equal((await first).status, 400);
+});
+
+test('when the one who makes the answer leaves its stream, another makes it', async () => {
+  const body = question();
+  const planned = world.replay.next('stream_basic', { waitsAfterEvents: 3 });
+  const stream = await world.client.chat.completions.create({ ...body, stream: true }, { headers: kOn });
+  await planned.arrived;
+  const second = ask(body);
+  await awaited();
+  world.replay.next('chat_basic');
+  stream.controller.abort();
+  assert.equal(cacheOf(await second), 'miss');
+  await world.settled();
+  const entries = await world.takeEntries();
+  assert.deepEqual(entries.map(({ estimated }) => estimated).sort(), [false, true]);
+});
+
+test('nobody waits for another organization', async () => {
+  const other = await world.newOrganization();
+  const body = question();
+  const planned = world.replay.next('chat_basic', { waits: true });
+  const first = ask(body);
+  await planned.arrived;
+  world.replay.next('chat_basic');
+  assert.equal(cacheOf(await ask(body, kOn, { key: other.key })), 'miss');
+  expectCall({ organization: other });
+  planned.release();
+  assert.equal(cacheOf(await first), 'miss');
+  expectCall();
+});
