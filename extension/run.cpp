@@ -19,7 +19,8 @@ constexpr Oid kIdTypes[] = {UUIDOID, UUIDOID};
 pg::Statement lock_run(
     "SELECT status, definition::text, input::text, user_id, api_key_id, community_id, tool,"
     " intent_workflow_id, hold_id, max_cost, drawn, total_cost, split_key, last_event, deadline_at,"
-    " time_left_ms, ended_at IS NOT NULL, coalesce(error::text, ''), replay_token"
+    " time_left_ms, ended_at IS NOT NULL, coalesce(error::text, ''), replay_token, batch_id,"
+    " rest_is_due"
     " FROM holdfast.workflow_runs WHERE organization_id = $1 AND run_id = $2 FOR NO KEY UPDATE",
     kIdTypes);
 pg::Statement find_steps(
@@ -52,10 +53,10 @@ pg::Statement store_step(
     kStepTypes);
 
 constexpr Oid kRunTypes[] = {UUIDOID, UUIDOID,        TEXTOID, NUMERICOID,     NUMERICOID, INT8OID,
-                             TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, BOOLOID};
+                             TEXTOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, BOOLOID,    BOOLOID};
 pg::Statement store_run("UPDATE holdfast.workflow_runs SET status = $3, drawn = $4,"
                         " total_cost = $5, last_event = $6, error = nullif($7, '')::jsonb,"
-                        " deadline_at = $8, time_left_ms = $9,"
+                        " deadline_at = $8, time_left_ms = $9, rest_is_due = $12,"
                         " ended_at = CASE WHEN $11 THEN coalesce(ended_at, $10) END"
                         " WHERE organization_id = $1 AND run_id = $2",
                         kRunTypes);
@@ -65,12 +66,6 @@ pg::Statement insert_event("INSERT INTO holdfast.workflow_run_events"
                            " (organization_id, run_id, event_no, at, event, step_id, detail)"
                            " VALUES ($1, $2, $3, clock_timestamp(), $4, $5, $6::jsonb)",
                            kEventTypes);
-
-// A definition was checked against the limits when its run began.
-RunLimits no_limits() {
-  constexpr int kMost = 1'000'000'000;
-  return {kMost, Usd::most_given(), INT64_MAX / 1'000'000, kMost, kMost};
-}
 
 std::optional<TimestampTz> time_of(const pg::Row& row, int column) {
   if (row.is_null(column)) return std::nullopt;
@@ -103,6 +98,8 @@ void read_run(const pg::Row& row, Run& run) {
   run.ended = row.boolean(17);
   run.error = row.text(18);
   run.replay_token = row.uuid(19);
+  run.batch_id = row.optional_uuid(20);
+  run.rest_is_due = row.boolean(21);
 }
 
 void read_step(const pg::Row& row, Run& run) {
@@ -221,6 +218,11 @@ void set_clock(Run& run, TimestampTz now) {
 
 } // namespace
 
+RunLimits no_limits() {
+  constexpr int kMost = 1'000'000'000;
+  return {kMost, Usd::most_given(), INT64_MAX / 1'000'000, kMost, kMost};
+}
+
 void load(const Uuid& organization_id, const Uuid& run_id, Run& run) {
   const pg::Rows rows = lock_run.run(pg::Parameters().add(organization_id).add(run_id));
   if (rows.empty())
@@ -268,6 +270,7 @@ audit::Entry audit_entry(const Run& run, const char* event,
   entry.event = event;
   entry.run_id = run.run_id;
   entry.step_id = step_id;
+  entry.run_group = run.batch_id;
   entry.replay_token = run.replay_token;
   entry.workflow_id = run.subject.workflow_id;
   entry.user_id = run.subject.user_id;
@@ -327,9 +330,13 @@ void store(Run& run, TimestampTz now) {
     parameters.add_int64(*run.time_left_ms);
   else
     parameters.null();
-  store_run.run(parameters.add(TimestampTzGetDatum(now)).add_bool(run.ended));
+  parameters.add(TimestampTzGetDatum(now)).add_bool(run.ended).add_bool(run.rest_is_due);
+  store_run.run(parameters);
   pg::notify("holdfast_runs", run.run_id.str());
-  if (!run.ended && has_step(run, StepStatus::ready)) pg::notify("holdfast_steps", "");
+  // The end of one makes room for the next of its batch.
+  const bool wakes = run.ended ? run.batch_id.has_value() : has_step(run, StepStatus::ready);
+  if (wakes) pg::notify("holdfast_steps", "");
+  if (run.batch_id) pg::notify("holdfast_runs", run.batch_id->str());
 }
 
 void fail(Run& run, std::size_t i, const std::string& error) {

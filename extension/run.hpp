@@ -12,8 +12,9 @@ namespace holdfast::run {
 // Registers the operator's limits.
 void start();
 
-// The operator's limits as they are now.
+// The operator's limits as they are now, and none, for what was checked against them before.
 RunLimits limits();
+RunLimits no_limits();
 
 // What workers that deliver documents name among the providers that they serve.
 constexpr const char* kWebhook = "webhook";
@@ -72,6 +73,9 @@ struct Run {
   bool ended = false;
   bool has_hold = true;
   std::optional<WorkflowStep> workflow_step;
+  std::optional<Uuid> batch_id; // whose hold the run's is a part of
+  std::int32_t batch_no = 0;
+  bool rest_is_due = false;
 
   const Uuid& organization_id() const { return subject.organization_id; }
 };
@@ -131,7 +135,7 @@ void give_back(Run& run, const Uuid& hold_id, TimestampTz now);
 // Nobody knows what the attempt cost: its hold ends and shows in unresolved_calls.
 void abandon(Run& run, const Uuid& hold_id, TimestampTz now);
 
-// Ends the run's own hold.
+// Ends the run's own hold; of a batch, when the batch takes it back.
 void release_rest(Run& run, TimestampTz now);
 
 } // namespace holdfast::run

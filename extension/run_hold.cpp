@@ -249,6 +249,11 @@ void abandon(Run& run, const Uuid& hold_id, TimestampTz now) {
 
 void release_rest(Run& run, TimestampTz now) {
   if (!run.has_hold) return;
+  // A batch's hold is locked after its runs', and by those alone who have locked the batch.
+  if (run.batch_id) {
+    run.rest_is_due = true;
+    return;
+  }
   const Uuid& organization_id = run.organization_id();
   budget::pin_budgets(organization_id);
   budget::release(organization_id, run.hold_id, now); // unless it has run out

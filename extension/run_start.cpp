@@ -1,19 +1,14 @@
 // Begins runs.
-#include "extension/run.hpp"
+#include "extension/run_start.hpp"
 
 #include "extension/core/json_object.hpp"
 #include "extension/organization.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/spi.hpp"
 
-using namespace holdfast;
+namespace holdfast::run {
 
 namespace {
-
-// A run's hold outlives its time by so much that what it began can be settled under it.
-constexpr std::int64_t kGraceUs = 10 * USECS_PER_MINUTE;
-constexpr std::int64_t kApprovalUs = 24 * USECS_PER_HOUR;
-constexpr std::size_t kMostInputBytes = 256 * 1024;
 
 constexpr Oid kFindTypes[] = {UUIDOID, UUIDOID, TEXTOID};
 pg::Statement
@@ -28,16 +23,18 @@ pg::Statement find_repeated("SELECT run_id, status, fingerprint = sha256(convert
                             " WHERE organization_id = $1 AND idempotency_key = $2",
                             kRepeatedTypes);
 
-constexpr Oid kInsertTypes[] = {UUIDOID, UUIDOID,    UUIDOID,        TEXTOID,       TEXTOID,
-                                TEXTOID, TEXTOID,    TEXTOID,        UUIDOID,       UUIDOID,
-                                TEXTOID, UUIDOID,    TEXTOID,        TEXTOID,       TEXTOID,
-                                UUIDOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+constexpr Oid kInsertTypes[] = {
+    UUIDOID, UUIDOID, UUIDOID,    TEXTOID,        TEXTOID,        TEXTOID, TEXTOID,
+    TEXTOID, UUIDOID, UUIDOID,    TEXTOID,        UUIDOID,        TEXTOID, TEXTOID,
+    TEXTOID, UUIDOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, INT4OID};
 pg::Statement insert_run(
     "INSERT INTO holdfast.workflow_runs (organization_id, run_id, workflow_id, name, version,"
     " definition, input, status, user_id, api_key_id, community_id, tool, intent_workflow_id,"
-    " split_key, idempotency_key, fingerprint, hold_id, max_cost, created_at, deadline_at)"
+    " split_key, idempotency_key, fingerprint, hold_id, max_cost, created_at, deadline_at,"
+    " batch_id, batch_no)"
     " VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7::jsonb, 'running', $8, $9, $10, $11, $12, $13, $14,"
-    " CASE WHEN $14 IS NOT NULL THEN sha256(convert_to($15, 'UTF8')) END, $16, $17, $18, $19)"
+    " CASE WHEN $14 IS NOT NULL THEN sha256(convert_to($15, 'UTF8')) END, $16, $17, $18, $19,"
+    " $20, nullif($21, 0))"
     " ON CONFLICT DO NOTHING",
     kInsertTypes);
 
@@ -52,47 +49,17 @@ pg::Statement insert_step("INSERT INTO holdfast.workflow_run_steps"
                           " VALUES ($1, $2, $3, $4, 'pending')",
                           kStepTypes);
 
-// What start_run() is asked for.
-struct Request {
-  run::Run run;
-  std::optional<Uuid> run_id; // of the step of a workflow that it does
-  std::optional<Uuid> workflow_id;
-  std::optional<std::string> name;
-  std::string asked;      // what names the definition
-  std::string definition; // as JSON
-  std::string input;
-  std::optional<std::string> key;
-};
-
 struct Started {
   Uuid run_id;
   std::string status;
   bool duplicate = false;
+  bool limited = false;
   std::optional<budget::Figures> refused;
+  rate_limit::Decision rate;
 };
 
-void find_definition_of(Request& request) {
-  if (!request.definition.empty()) return;
-  if (!request.workflow_id && !request.name)
-    throw bad_value("There is nothing to run.")
-        .detail(JsonObject().text("field", "p_workflow_id").str())
-        .hint("Give p_workflow_id, p_name or p_definition.");
-  const pg::Rows rows = find_definition.run(pg::Parameters()
-                                                .add(request.run.organization_id())
-                                                .add(request.workflow_id)
-                                                .text(request.name));
-  if (rows.empty()) {
-    const std::string sought = request.workflow_id ? request.workflow_id->str() : *request.name;
-    throw not_found("The organization has no workflow definition " + sought + ".")
-        .detail(JsonObject().text("workflow", sought).str())
-        .hint("Save one with holdfast.save_workflow_definition().");
-  }
-  request.definition = rows[0].text(1);
-  request.workflow_id = rows[0].uuid(2);
-}
-
-Request read_request(const pg::Arguments& arguments) {
-  Request request;
+Start read_start(const pg::Arguments& arguments) {
+  Start request;
   budget::Subject& subject = request.run.subject;
   subject.organization_id = arguments.uuid(0, "p_organization_id");
   request.workflow_id = arguments.optional_uuid(1);
@@ -120,11 +87,11 @@ Request read_request(const pg::Arguments& arguments) {
 }
 
 // What a repeat under the same key has to be the same in.
-std::string fingerprint(const Request& request) {
+std::string fingerprint(const Start& request) {
   return request.asked + '\n' + request.input + '\n' + request.run.subject.user_id.value_or("");
 }
 
-std::optional<Started> repeated(const Request& request) {
+std::optional<Started> repeated(const Start& request) {
   if (!request.key) return std::nullopt;
   const pg::Rows rows = find_repeated.run(pg::Parameters()
                                               .add(request.run.organization_id())
@@ -135,11 +102,57 @@ std::optional<Started> repeated(const Request& request) {
     throw conflict("The idempotency key was used before with another run.")
         .detail(JsonObject().text("idempotencyKey", *request.key).str())
         .hint("Repeat the request unchanged, or use a new key.");
-  return Started{rows[0].uuid(1), rows[0].text(2), true, {}};
+  Started earlier;
+  earlier.run_id = rows[0].uuid(1);
+  earlier.status = rows[0].text(2);
+  earlier.duplicate = true;
+  return earlier;
 }
 
-bool insert(const Request& request, TimestampTz now) {
-  const run::Run& run = request.run;
+} // namespace
+
+void find_definition_of(Start& request) {
+  if (!request.definition.empty()) return;
+  if (!request.workflow_id && !request.name)
+    throw bad_value("There is nothing to run.")
+        .detail(JsonObject().text("field", "p_workflow_id").str())
+        .hint("Give p_workflow_id, p_name or p_definition.");
+  const pg::Rows rows = find_definition.run(pg::Parameters()
+                                                .add(request.run.organization_id())
+                                                .add(request.workflow_id)
+                                                .text(request.name));
+  if (rows.empty()) {
+    const std::string sought = request.workflow_id ? request.workflow_id->str() : *request.name;
+    throw not_found("The organization has no workflow definition " + sought + ".")
+        .detail(JsonObject().text("workflow", sought).str())
+        .hint("Save one with holdfast.save_workflow_definition().");
+  }
+  request.definition = rows[0].text(1);
+  request.workflow_id = rows[0].uuid(2);
+}
+
+rate_limit::Decision count(const Start& start, bool is_repeat) {
+  if (!rate_limit::is_on()) return {};
+  const budget::Subject& subject = start.run.subject;
+  rate_limit::Request request;
+  request.organization_id = subject.organization_id;
+  request.user_id = subject.user_id;
+  request.ip = start.ip;
+  request.api_key_id = subject.api_key_id;
+  if (subject.api_key_id) {
+    const organization::Key key =
+        organization::key_of(subject.organization_id, *subject.api_key_id);
+    request.key_requests = key.requests_per_minute;
+    request.key_tokens = key.tokens_per_minute;
+  }
+  request.route = start.route;
+  request.workflow_id = subject.workflow_id;
+  request.starts_run = !is_repeat;
+  return rate_limit::decide(request);
+}
+
+bool insert(const Start& request, TimestampTz now) {
+  const Run& run = request.run;
   return insert_run
              .run(pg::Parameters()
                       .add(run.organization_id())
@@ -160,11 +173,27 @@ bool insert(const Request& request, TimestampTz now) {
                       .add(run.hold_id)
                       .add(run.max_cost)
                       .add(TimestampTzGetDatum(now))
-                      .add(TimestampTzGetDatum(*run.deadline)))
+                      .add(TimestampTzGetDatum(*run.deadline))
+                      .add(run.batch_id)
+                      .add_int32(run.batch_no))
              .size() == 1;
 }
 
-budget::HoldResult take_hold(const run::Run& run, TimestampTz now) {
+void begin_steps(Run& run) {
+  for (std::size_t i = 0; i < run.definition.steps.size(); ++i) {
+    insert_step.run(pg::Parameters()
+                        .add(run.organization_id())
+                        .add(run.run_id)
+                        .add_int16(static_cast<std::int16_t>(i))
+                        .text(run.definition.steps[i].id));
+    run.state.steps.emplace_back();
+    run.steps.emplace_back();
+  }
+}
+
+namespace {
+
+budget::HoldResult take_hold(const Run& run, TimestampTz now) {
   if (run.max_cost.is_zero()) { // nothing to ask any budget for
     budget::HoldResult none;
     none.reservation.granted = true;
@@ -178,83 +207,130 @@ budget::HoldResult take_hold(const run::Run& run, TimestampTz now) {
   return budget::take_hold(hold, now);
 }
 
-void begin_steps(run::Run& run) {
-  for (std::size_t i = 0; i < run.definition.steps.size(); ++i) {
-    insert_step.run(pg::Parameters()
-                        .add(run.organization_id())
-                        .add(run.run_id)
-                        .add_int16(static_cast<std::int16_t>(i))
-                        .text(run.definition.steps[i].id));
-    run.state.steps.emplace_back();
-    run.steps.emplace_back();
-  }
+// Another that came before under the same key: a request like any other, but no start.
+Started repeat(const Start& request, Started earlier) {
+  earlier.rate = count(request, true);
+  earlier.limited = !earlier.rate.allowed;
+  return earlier;
 }
 
-Started start(Request& request, TimestampTz now) {
+// Refused by a budget: on record as a run that failed.
+void refuse(Run& run, const budget::Figures& figures, TimestampTz now) {
+  run.has_hold = false;
+  forget_key.run(pg::Parameters().add(run.organization_id()).add(run.run_id)); // nothing to repeat
+  end_run(run, "failed",
+          step_error("budget_exceeded", "The budget of scope " + figures.scope +
+                                            " does not hold what the run can cost."),
+          now);
+  store(run, now);
+}
+
+Started begin(Start& request, TimestampTz now) {
   find_definition_of(request);
-  run::Run& run = request.run;
+  Run& run = request.run;
   budget::pin_budgets(run.organization_id());
-  if (std::optional<Started> earlier = repeated(request)) return *earlier;
-  run.definition = parse_definition(request.definition, run::limits());
+  if (std::optional<Started> earlier = repeated(request))
+    return repeat(request, std::move(*earlier));
+  run.definition = parse_definition(request.definition, limits());
   run.state.definition = &run.definition;
   run.state.input = JsonValue::parse(request.input).value_or(JsonValue());
   check_input(run.definition, run.state.input);
+  Started started;
   run.run_id = request.run_id ? *request.run_id : pg::new_uuid();
-  if (request.run_id) run::bind_workflow(run);
+  if (request.run_id) {
+    bind_workflow(run);
+  } else {
+    started.rate = count(request, false);
+    started.limited = !started.rate.allowed;
+    if (started.limited) return started;
+  }
   run.hold_id = run.run_id;
   run.max_cost = run.definition.most_cost;
+  run.has_hold = !run.max_cost.is_zero();
   run.deadline = now + run.definition.timeout_ms * 1000;
   if (run.split_key.empty()) run.split_key = run.subject.user_id.value_or(run.run_id.str());
   // The key is claimed first: another session that claims it waits, and nobody holds for nothing.
   if (!insert(request, now)) return repeated(request).value();
   const budget::HoldResult hold = take_hold(run, now);
   begin_steps(run);
-  run::tell(run, "run.started", std::nullopt,
-            JsonObject()
-                .text("name", run.definition.name)
-                .number("maxCostUSD", run.max_cost.str())
-                .str());
+  tell(run, "run.started", std::nullopt,
+       JsonObject()
+           .text("name", run.definition.name)
+           .number("maxCostUSD", run.max_cost.str())
+           .str());
   if (hold.reservation.granted) {
-    run::move_on(run, now);
-    return {run.run_id, run.status, false, {}};
+    move_on(run, now);
+  } else {
+    refuse(run, hold.reservation.figures, now);
+    started.refused = hold.reservation.figures;
   }
-  run.has_hold = false;
-  forget_key.run(pg::Parameters().add(run.organization_id()).add(run.run_id)); // nothing to repeat
-  run::end_run(run, "failed",
-               step_error("budget_exceeded", "The budget of scope " +
-                                                 hold.reservation.figures.scope +
-                                                 " does not hold what the run can cost."),
-               now);
-  run::store(run, now);
-  return {run.run_id, run.status, false, hold.reservation.figures};
+  started.run_id = run.run_id;
+  started.status = run.status;
+  return started;
 }
 
-Datum start_row(FunctionCallInfo fcinfo, Request request) {
+} // namespace
+
+void add_rate(pg::ResultRow& row, const rate_limit::Decision& rate) {
+  if (rate.layer)
+    row.text(name_of(*rate.layer))
+        .add(Int64GetDatum(rate.limit))
+        .add(Int64GetDatum(rate.remaining))
+        .add_int32(rate.reset_ms);
+  else
+    row.null().null().null().null();
+  if (rate.allowed)
+    row.null();
+  else
+    row.add_int32(rate.retry_after_ms);
+}
+
+void add_refusal(pg::ResultRow& row, const std::optional<budget::Figures>& refused) {
+  row.text(refused ? std::optional(refused->scope) : std::nullopt);
+  row.add(refused ? refused->limit : std::nullopt);
+  row.add(refused ? std::optional(refused->spent) : std::nullopt);
+  row.add(refused ? std::optional(refused->held) : std::nullopt);
+}
+
+} // namespace holdfast::run
+
+using namespace holdfast;
+
+namespace {
+
+run::Started begin(run::Start& request) {
   organization::require(request.run.organization_id());
-  Started started;
-  {
-    pg::Spi spi;
-    started = start(request, GetCurrentTimestamp());
-  }
-  pg::ResultRow row;
-  row.add(started.run_id).text(started.status).add_bool(!started.refused);
-  row.add_bool(started.duplicate);
-  row.text(started.refused ? std::optional(started.refused->scope) : std::nullopt);
-  row.add(started.refused ? started.refused->limit : std::nullopt);
-  row.add(started.refused ? std::optional(started.refused->spent) : std::nullopt);
-  row.add(started.refused ? std::optional(started.refused->held) : std::nullopt);
-  return row.finish(fcinfo);
+  pg::Spi spi;
+  return run::begin(request, GetCurrentTimestamp());
 }
 
 } // namespace
 
 HOLDFAST_FUNCTION(holdfast_start_run) {
-  return start_row(fcinfo, read_request(pg::Arguments(fcinfo)));
+  const pg::Arguments arguments(fcinfo);
+  run::Start request = run::read_start(arguments);
+  if (!arguments.is_null(12)) request.ip = arguments.required(12, "p_ip");
+  request.route = arguments.optional_text(13, "p_route");
+  const run::Started started = begin(request);
+  pg::ResultRow row;
+  if (started.limited)
+    row.null().text("limited");
+  else
+    row.add(started.run_id).text(started.status);
+  row.add_bool(!started.refused && !started.limited).add_bool(started.duplicate);
+  run::add_refusal(row, started.refused);
+  run::add_rate(row, started.rate);
+  return row.finish(fcinfo);
 }
 
 HOLDFAST_FUNCTION(holdfast_start_step_run) {
   const pg::Arguments arguments(fcinfo);
-  Request request = read_request(arguments);
+  run::Start request = run::read_start(arguments);
   request.run_id = arguments.uuid(12, "p_run_id");
-  return start_row(fcinfo, std::move(request));
+  const run::Started started = begin(request);
+  pg::ResultRow row;
+  row.add(started.run_id).text(started.status).add_bool(!started.refused);
+  row.add_bool(started.duplicate);
+  run::add_refusal(row, started.refused);
+  return row.finish(fcinfo);
 }

@@ -1,6 +1,7 @@
 #include "gateway/database.hpp"
 
 #include "gateway/database_approvals.hpp"
+#include "gateway/database_batches.hpp"
 #include "gateway/database_cache.hpp"
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
@@ -167,6 +168,7 @@ void Database::check() {
     StatusDatabase(pool_).check();
     ApprovalDatabase(pool_).check();
     CacheDatabase(pool_).check();
+    BatchDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {

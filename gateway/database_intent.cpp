@@ -123,7 +123,7 @@ IntentStarted IntentDatabase::start(const Caller& caller, const IntentOrder& ord
                          order.idempotency_key, order.correlation_id});
   need_row(rows, "start_intent_step");
   IntentStarted started;
-  started.run.run_id = rows.text(0, 0);
+  started.run.id = rows.text(0, 0);
   started.step = rows.text(0, 1);
   started.run.granted = rows.text(0, 2) == "t";
   started.run.duplicate = rows.text(0, 3) == "t";

@@ -24,18 +24,19 @@ constexpr Statement kListDefinitions{
 
 constexpr Statement kStartRun{
     "holdfast_start_run",
-    "SELECT r.run_id, r.granted, r.duplicate, r.scope, r.limit_usd, r.spent, r.held"
+    "SELECT r.run_id, r.status, r.granted, r.duplicate, r.scope, r.limit_usd, r.spent, r.held,"
+    " r.rate_layer, r.rate_limit, r.rate_remaining, r.rate_reset_ms, r.retry_after_ms"
     " FROM holdfast.authenticate_key(p_organization_id => $1::uuid, p_key_hash => $2::bytea) k,"
     " LATERAL holdfast.start_run(p_organization_id => $1::uuid, p_workflow_id => $3::uuid,"
     " p_name => $4::text, p_definition => $5::jsonb, p_input => $6::jsonb,"
     " p_user_id => coalesce($7::text, k.user_id), p_idempotency_key => $8::text,"
-    " p_api_key_id => k.api_key_id) r",
+    " p_api_key_id => k.api_key_id, p_ip => $9::inet, p_route => $10::text) r",
     false};
 
 #define HOLDFAST_RUN_COLUMNS                                                                       \
   "SELECT r.run_id, r.workflow_id, r.name, r.version, r.user_id, r.status, r.steps, r.error,"      \
   " r.total_cost_usd, r.total_latency_ms, to_json(r.created_at) #>> '{}',"                         \
-  " to_json(r.ended_at) #>> '{}'"                                                                  \
+  " to_json(r.ended_at) #>> '{}', r.replay_token"                                                  \
   " FROM holdfast.authenticate_key(p_organization_id => $1::uuid, p_key_hash => $2::bytea) k,"
 
 constexpr Statement kGetRun{"holdfast_get_run",
@@ -116,6 +117,9 @@ constexpr Statement kHeartbeat{
 constexpr Statement kReap{"holdfast_reap_run_steps",
                           "SELECT holdfast.reap_run_steps(p_most => $1::integer)", true};
 
+constexpr Statement kTendBatches{"holdfast_tend_run_batches",
+                                 "SELECT holdfast.tend_run_batches(p_most => $1::integer)", true};
+
 constexpr Statement kListenSteps{"holdfast_listen_steps", "LISTEN holdfast_steps", true};
 constexpr Statement kListenRuns{"holdfast_listen_runs", "LISTEN holdfast_runs", true};
 
@@ -142,6 +146,7 @@ RunView run_view(const Rows& rows, int row) {
   run.total_latency_ms = rows.text(row, 9);
   run.created_at = rows.text(row, 10);
   run.ended_at = rows.get(row, 11);
+  run.replay_token = rows.text(row, 12);
   return run;
 }
 
@@ -183,7 +188,7 @@ FinishedStep finished_step(const Rows& rows, const char* function) {
 void RunDatabase::check() {
   pool_.prepare_all({&kSaveDefinition, &kListDefinitions, &kStartRun, &kGetRun, &kListRuns,
                      &kRunEvents, &kCancelRun, &kApproveStep, &kClaimStep, &kCompleteStep,
-                     &kFailStep, &kHeartbeat, &kReap});
+                     &kFailStep, &kHeartbeat, &kReap, &kTendBatches});
 }
 
 SavedDefinition RunDatabase::save_definition(const Caller& caller, const std::string& definition) {
@@ -203,20 +208,33 @@ std::vector<SavedDefinition> RunDatabase::list_definitions(const Caller& caller)
   return definitions;
 }
 
-StartedRun RunDatabase::start(const Caller& caller, const RunOrder& order) {
-  const Rows rows = pool_.run(kStartRun, {caller.organization_id, bytea_text(caller.key_hash),
-                                          order.workflow_id, order.name, order.definition,
-                                          order.input, order.user_id, order.idempotency_key});
-  need_row(rows, "start_run");
+StartedRun started_run(const Rows& rows, int refusal) {
+  const auto number = [&](int column) {
+    return std::strtoll(rows.text(0, column).c_str(), nullptr, 10);
+  };
   StartedRun run;
-  run.run_id = rows.text(0, 0);
-  run.granted = rows.text(0, 1) == "t";
-  run.duplicate = rows.text(0, 2) == "t";
-  run.scope = rows.text(0, 3);
-  run.limit_usd = rows.get(0, 4);
-  run.spent_usd = rows.get(0, 5);
-  run.held_usd = rows.get(0, 6);
+  run.id = rows.text(0, 0);
+  run.limited = rows.text(0, 1) == "limited";
+  run.granted = rows.text(0, 2) == "t";
+  run.duplicate = rows.text(0, 3) == "t";
+  run.scope = rows.text(0, refusal);
+  run.limit_usd = rows.get(0, refusal + 1);
+  run.spent_usd = rows.get(0, refusal + 2);
+  run.held_usd = rows.get(0, refusal + 3);
+  if (rows.get(0, refusal + 4))
+    run.rate = RateFigures{rows.text(0, refusal + 4), number(refusal + 5), number(refusal + 6),
+                           number(refusal + 7)};
+  if (rows.get(0, refusal + 8)) run.retry_after_ms = number(refusal + 8);
   return run;
+}
+
+StartedRun RunDatabase::start(const Caller& caller, const RunOrder& order) {
+  const Rows rows =
+      pool_.run(kStartRun, {caller.organization_id, bytea_text(caller.key_hash), order.workflow_id,
+                            order.name, order.definition, order.input, order.user_id,
+                            order.idempotency_key, order.client_ip, order.route});
+  need_row(rows, "start_run");
+  return started_run(rows, 4);
 }
 
 RunView RunDatabase::get(const Caller& caller, const std::string& run_id) {
@@ -324,6 +342,12 @@ int RunDatabase::heartbeat(const std::string& worker, const std::vector<ClaimedS
 int RunDatabase::reap(int most) {
   const Rows rows = pool_.run(kReap, {std::to_string(most)});
   need_row(rows, "reap_run_steps");
+  return static_cast<int>(std::strtol(rows.text(0, 0).c_str(), nullptr, 10));
+}
+
+int RunDatabase::tend_batches(int most) {
+  const Rows rows = pool_.run(kTendBatches, {std::to_string(most)});
+  need_row(rows, "tend_run_batches");
   return static_cast<int>(std::strtol(rows.text(0, 0).c_str(), nullptr, 10));
 }
 

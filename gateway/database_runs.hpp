@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gateway/chat.hpp"
-#include "gateway/database_pool.hpp"
+#include "gateway/database.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -35,17 +35,27 @@ struct RunOrder {
   std::string input = "{}";
   std::optional<std::string> user_id;
   std::optional<std::string> idempotency_key;
+  std::optional<std::string> client_ip;
+  std::string route;
 };
 
+// A run, or a batch of them, that was to begin. Not granted: a budget refused it, or, `limited`, a
+// rate limit.
 struct StartedRun {
-  std::string run_id;
+  std::string id;
   bool granted = false;
+  bool limited = false;
   bool duplicate = false;
   std::string scope; // of the budget that refused
   std::optional<std::string> limit_usd;
   std::optional<std::string> spent_usd;
   std::optional<std::string> held_usd;
+  std::optional<RateFigures> rate;
+  std::optional<std::int64_t> retry_after_ms;
 };
+// Reads one from the columns id, status, granted, duplicate and those of the refusal from `refusal`
+// on.
+StartedRun started_run(const Rows& rows, int refusal);
 
 // A run as it stands. `steps` and `error` are JSON; money is decimal text.
 struct RunView {
@@ -61,6 +71,7 @@ struct RunView {
   std::string total_latency_ms;
   std::string created_at;
   std::optional<std::string> ended_at;
+  std::string replay_token;
 
   bool has_ended() const { return ended_at.has_value(); }
 };
@@ -143,6 +154,8 @@ public:
   int heartbeat(const std::string& worker, const std::vector<ClaimedStep>& steps,
                 std::int64_t lease_ms);
   int reap(int most);
+  // Looks after batches, and returns how many runs of them were begun.
+  int tend_batches(int most);
 
 private:
   DatabasePool& pool_;

@@ -3,6 +3,7 @@
 #include "gateway/database.hpp"
 #include "gateway/governed_call.hpp"
 #include "gateway/handler_approvals.hpp"
+#include "gateway/handler_batches.hpp"
 #include "gateway/handler_chat.hpp"
 #include "gateway/handler_embeddings.hpp"
 #include "gateway/handler_generate.hpp"
@@ -44,12 +45,14 @@ void raise_descriptor_limit() {
 
 // Every route takes signed tokens as it takes keys.
 std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, RunDatabase& runs,
-                              RunNews& news, TokenDesk& desk, TelemetryCache& telemetry) {
+                              BatchDatabase& batches, RunNews& news, TokenDesk& desk,
+                              TelemetryCache& telemetry) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
        {embedding_routes(services), approval_routes(services), messages_routes(services),
         generate_routes(services), status_routes(services), telemetry_routes(services, telemetry),
-        workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news)}) {
+        workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news),
+        batch_routes(services, batches, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   for (Route& route : routes)
@@ -142,6 +145,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Database database(config.database, config.database_pool_size);
   database.check();
   RunDatabase runs(database.pool());
+  BatchDatabase batches(database.pool());
   TokenDatabase tokens(database.pool());
   require_in_database(config, database.pool());
   TokenDesk desk(live, tokens);
@@ -162,7 +166,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Services services{live, database, transport, settlements, holds, cache};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, workflows, runs, news, desk, telemetry));
+      all_routes(services, workflows, runs, batches, news, desk, telemetry));
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {

@@ -249,14 +249,14 @@ void do_step(const Shop& shop, RequestContext& context, const httplib::Request& 
   const auto most = wait_of(body);
   const IntentStarted started = checking_state([&] { return shop.workflows.start(caller, order); });
   if (!started.run.granted) {
-    HttpError refused = denied_run(started.run);
+    HttpError refused = denied_run(started.run, "runId");
     refused.details.emplace_back("workflowId", nlohmann::json(order.workflow_id).dump());
     refused.details.emplace_back("step", nlohmann::json(started.step).dump());
     throw HttpError(refused);
   }
   if (started.run.duplicate) response.set_header("Idempotent-Replay", "true");
   const RunView run =
-      wait_for_run(shop.services, shop.runs, shop.news, caller, started.run.run_id, context, most);
+      wait_for_run(shop.services, shop.runs, shop.news, caller, started.run.id, context, most);
   send_step(shop, caller, order, started, run, context, response);
 }
 

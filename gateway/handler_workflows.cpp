@@ -5,7 +5,7 @@
 #include "gateway/json_text.hpp"
 #include "gateway/log.hpp"
 #include "gateway/request_json.hpp"
-#include "gateway/run_requests.hpp"
+#include "gateway/workflow_request.hpp"
 
 #include <algorithm>
 
@@ -26,25 +26,6 @@ struct Shop {
   RunNews& news;
 };
 
-// A definition's fault is not about a model.
-template <class Work>
-auto checking_definition(Work work) {
-  try {
-    return work();
-  } catch (const DatabaseError& error) {
-    if (error.sqlstate != "PT422") throw;
-    HttpError told = error_from_database(error);
-    told.code = "invalid_definition";
-    told.param.clear();
-    throw HttpError(told);
-  }
-}
-
-std::string run_id_of(const httplib::Request& request) {
-  const std::string id = request.matches[1];
-  return checked_workflow_id(id, "id");
-}
-
 std::string run_text(const RunView& run) {
   ObjectText text;
   text.add("runId", run.run_id)
@@ -58,7 +39,8 @@ std::string run_text(const RunView& run) {
       .add_decimal("totalCostUSD", run.total_cost_usd)
       .add_raw("totalLatencyMs", run.total_latency_ms)
       .add("createdAt", run.created_at)
-      .add("endedAt", run.ended_at ? nlohmann::json(*run.ended_at) : nlohmann::json());
+      .add("endedAt", run.ended_at ? nlohmann::json(*run.ended_at) : nlohmann::json())
+      .add("replayToken", run.replay_token);
   return text.text();
 }
 
@@ -110,44 +92,12 @@ void list_definitions(const Shop& shop, RequestContext& context, const httplib::
                        "application/json");
 }
 
-HttpError bad_value(const std::string& what, const std::string& field) {
-  return {400, "bad_value", what, field};
-}
-
-// `workflow` is a definition, or the name of a saved one.
-void read_workflow(const nlohmann::json& body, RunOrder& order) {
-  const auto id = optional_text(body, "workflowId");
-  if (id) order.workflow_id = checked_workflow_id(*id, "workflowId");
-  const auto workflow = body.find("workflow");
-  const bool given = workflow != body.end() && !workflow->is_null();
-  if (given == id.has_value())
-    throw bad_value("Exactly one of workflow and workflowId must be given.", "workflow");
-  if (!given) return;
-  if (workflow->is_object())
-    order.definition = dump_json(*workflow);
-  else if (workflow->is_string() && !workflow->get<std::string>().empty())
-    order.name = workflow->get<std::string>();
-  else
-    throw bad_value("The field workflow must be a definition, or the name of a saved one.",
-                    "workflow");
-}
-
-RunOrder read_order(const httplib::Request& request, const nlohmann::json& body) {
-  const Controls controls = read_controls(request);
-  RunOrder order;
-  read_workflow(body, order);
-  order.user_id = controls.user_id;
-  order.idempotency_key = controls.idempotency_key;
-  if (const auto key = optional_text(body, "idempotencyKey"))
-    merge_control(order.idempotency_key, checked_idempotency_key(*key, "idempotencyKey"),
-                  "idempotencyKey");
-  if (const auto user = optional_text(body, "userId")) {
-    const std::string id = checked_user_id(*user, "userId");
-    if (!order.user_id) order.user_id = id;
-  }
+RunOrder read_order(const RequestContext& context, const httplib::Request& request,
+                    const nlohmann::json& body) {
+  RunOrder order = read_run_order(context, request, body);
   const auto input = body.find("input");
   if (input == body.end() || input->is_null()) return order;
-  if (!input->is_object()) throw bad_value("The field input must be an object.", "input");
+  if (!input->is_object()) throw bad_member("The field input must be an object.", "input");
   order.input = dump_json(*input);
   return order;
 }
@@ -156,12 +106,11 @@ void run(const Shop& shop, RequestContext& context, const httplib::Request& requ
          const std::string& text, httplib::Response& response) {
   const Caller caller = caller_of(context, request);
   const nlohmann::json body = parse_request_object(text);
-  const RunOrder order = read_order(request, body);
+  const RunOrder order = read_order(context, request, body);
   const auto most = wait_of(body);
   const StartedRun started = checking_definition([&] { return shop.runs.start(caller, order); });
-  if (!started.granted) throw denied_run(started);
-  if (started.duplicate) response.set_header("Idempotent-Replay", "true");
-  send_run(wait_for_run(shop.services, shop.runs, shop.news, caller, started.run_id, context, most),
+  accept_start(started, "runId", response);
+  send_run(wait_for_run(shop.services, shop.runs, shop.news, caller, started.id, context, most),
            context, response);
 }
 
@@ -170,20 +119,11 @@ void list_runs(const Shop& shop, RequestContext& context, const httplib::Request
   const Caller caller = caller_of(context, request);
   std::optional<std::string> workflow_id;
   std::optional<std::string> user_id;
-  int limit = kStandardListed;
   if (request.has_param("workflowId"))
     workflow_id = checked_workflow_id(request.get_param_value("workflowId"), "workflowId");
   if (request.has_param("userId"))
     user_id = checked_user_id(request.get_param_value("userId"), "userId");
-  if (request.has_param("limit")) {
-    const std::string text = request.get_param_value("limit");
-    const bool digits =
-        !text.empty() && text.size() <= 4 &&
-        std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
-    limit = digits ? std::stoi(text) : 0;
-    if (limit < 1 || limit > kMostListed)
-      throw bad_value("The parameter limit must be a number from 1 to 1000.", "limit");
-  }
+  const int limit = whole_parameter(request, "limit", 1, kMostListed, kStandardListed);
   const auto runs = shop.runs.list(caller, workflow_id, user_id, limit);
   std::string list;
   for (const RunView& view : runs)
@@ -200,14 +140,14 @@ void list_runs(const Shop& shop, RequestContext& context, const httplib::Request
 void get_run(const Shop& shop, RequestContext& context, const httplib::Request& request,
              httplib::Response& response) {
   const Caller caller = caller_of(context, request);
-  send_run(shop.runs.get(caller, run_id_of(request)), context, response);
+  send_run(shop.runs.get(caller, id_of(request)), context, response);
   response.status = 200;
 }
 
 void cancel(const Shop& shop, RequestContext& context, const httplib::Request& request,
             const std::string& text, httplib::Response& response) {
   const Caller caller = caller_of(context, request);
-  const std::string run_id = run_id_of(request);
+  const std::string run_id = id_of(request);
   const nlohmann::json body = parse_request_object(text);
   shop.runs.cancel(caller, run_id, optional_text(body, "reason"));
   const std::string run = run_text(shop.runs.get(caller, run_id));
@@ -219,10 +159,10 @@ void cancel(const Shop& shop, RequestContext& context, const httplib::Request& r
 void approve(const Shop& shop, RequestContext& context, const httplib::Request& request,
              const std::string& text, httplib::Response& response) {
   const Caller caller = caller_of(context, request);
-  const std::string run_id = run_id_of(request);
+  const std::string run_id = id_of(request);
   const nlohmann::json body = parse_request_object(text);
   const auto step = optional_text(body, "stepId");
-  if (!step || step->empty()) throw bad_value("The field stepId must name a step.", "stepId");
+  if (!step || step->empty()) throw bad_member("The field stepId must name a step.", "stepId");
   shop.runs.approve(caller, run_id, *step, optional_flag(body, "approved", true),
                     optional_text(body, "reason"));
   send_run(shop.runs.get(caller, run_id), context, response);
@@ -236,7 +176,7 @@ std::string last_event_of(const httplib::Request& request) {
   const bool digits =
       number.size() <= 18 && std::all_of(number.begin(), number.end(),
                                          [](unsigned char c) { return std::isdigit(c) != 0; });
-  if (!digits) throw bad_value("Last-Event-ID must be the number of an event.", "Last-Event-ID");
+  if (!digits) throw bad_member("Last-Event-ID must be the number of an event.", "Last-Event-ID");
   return number;
 }
 
@@ -304,12 +244,11 @@ private:
 void stream_events(const Shop& shop, RequestContext& context, const httplib::Request& request,
                    httplib::Response& response) {
   const Caller caller = caller_of(context, request);
-  const std::string run_id = run_id_of(request);
+  const std::string run_id = id_of(request);
   const std::string last = last_event_of(request);
   shop.runs.get(caller, run_id); // 404 before there is a stream
   const auto stream = std::make_shared<EventStream>(shop, context, caller, run_id, last);
-  response.set_header("Cache-Control", "no-cache");
-  response.set_header("X-Accel-Buffering", "no");
+  set_event_headers(response);
   response.set_chunked_content_provider(
       "text/event-stream", [stream, &context](std::size_t, httplib::DataSink& sink) {
         try {

@@ -47,14 +47,14 @@ RunView wait_for_run(Services& services, RunDatabase& runs, RunNews& news, const
   }
 }
 
-HttpError denied_run(const StartedRun& started) {
+HttpError denied_run(const StartedRun& started, const char* id_member) {
   OpenedCall figures;
   figures.scope = started.scope;
   figures.limit_usd = started.limit_usd;
   figures.spent_usd = started.spent_usd;
   figures.held_usd = started.held_usd;
   HttpError error = error_from_denial(figures);
-  error.details.emplace_back("runId", nlohmann::json(started.run_id).dump());
+  error.details.emplace_back(id_member, nlohmann::json(started.id).dump());
   return error;
 }
 

@@ -27,7 +27,7 @@ RunView wait_for_run(Services& services, RunDatabase& runs, RunNews& news, const
                      const std::string& run_id, const RequestContext& context,
                      std::chrono::milliseconds most);
 
-// A run that a budget has refused: 402.
-HttpError denied_run(const StartedRun& started);
+// A run, or a batch of them, that a budget has refused: 402. `id_member` names what is on record.
+HttpError denied_run(const StartedRun& started, const char* id_member);
 
 } // namespace holdfast::gateway

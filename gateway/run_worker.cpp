@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr int kMostClaimed = 64;
 constexpr int kMostReaped = 100;
+constexpr int kMostBegun = 100;     // runs of batches
 constexpr milliseconds kPoll{1000}; // where no notice comes, as through a pooler
 constexpr milliseconds kReapEvery{5000};
 constexpr int kBeatsPerLease = 3;
@@ -183,6 +184,7 @@ std::vector<ClaimedStep> RunWorker::take_steps(int most) {
   }
   providers.emplace_back("webhook"); // every gateway delivers
   try {
+    runs_.tend_batches(kMostBegun);
     return runs_.claim(name_, providers, models, most, config->run_lease_ms);
   } catch (const std::exception& error) {
     log_event(LogLevel::error, "claim_failed", error.what());

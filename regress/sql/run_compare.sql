@@ -1,6 +1,7 @@
 -- Variants and what became of them; replays.
 \set VERBOSITY terse
 \set org '\'f7000000-0000-0000-0000-000000000004\''
+SELECT holdfast.set_rate_limit('workflow', NULL); -- it begins many runs
 SELECT workflow_id AS workflow FROM holdfast.save_workflow_definition(:org, '{"name": "ab", "steps": [
     {"id": "say", "model": "gpt-4o-mini", "input": {"prompt": "plain", "maxTokens": 10}, "onFailure": "continue",
      "variants": [{"id": "warm", "input": {"prompt": "warm {{input.x}}"}}, {"id": "cold", "weight": 1}]},
@@ -53,3 +54,4 @@ SELECT holdfast.replay_run(:'token', :org, 'half');
 SELECT holdfast.replay_run('f7000000-0000-0000-0000-00000000dead', :org);
 SELECT holdfast.replay_run(:'token', 'f7000000-0000-0000-0000-000000000003');
 SELECT * FROM holdfast.check_invariants();
+SELECT holdfast.reset_rate_limit('workflow');

@@ -2,6 +2,7 @@
 \set VERBOSITY terse
 \set org '\'f7000000-0000-0000-0000-000000000002\''
 SELECT holdfast.set_budget(:org, 1) = :org AS budget;
+SELECT holdfast.set_rate_limit('workflow', NULL);
 CREATE FUNCTION pg_temp.held() RETURNS numeric LANGUAGE sql AS $$
     SELECT held FROM holdfast.get_budgets('f7000000-0000-0000-0000-000000000002') WHERE scope = 'organization' $$;
 -- Two calls, one after the other, each of at most 0.00061 USD.
@@ -177,3 +178,4 @@ SELECT count(*) AS wrong_totals FROM holdfast.workflow_runs r WHERE r.organizati
     SELECT coalesce(sum(l.cost), 0) FROM holdfast.workflow_run_attempts a JOIN holdfast.ai_usage_ledger l
     ON l.organization_id = a.organization_id AND l.id = a.hold_id WHERE a.organization_id = r.organization_id AND a.run_id = r.run_id);
 SELECT * FROM holdfast.check_invariants();
+SELECT holdfast.reset_rate_limit('workflow');

@@ -38,6 +38,8 @@ UPDATE sample s SET
 ALTER TABLE sample ADD COLUMN run_id uuid;
 SELECT count(d.workflow_id) FROM sample s, LATERAL holdfast.save_workflow_definition(s.organization_id, '{"name": "w", "steps": [{"id": "a", "input": {"prompt": "x"}}]}') d;
 UPDATE sample SET run_id = (SELECT r.run_id FROM holdfast.start_run(organization_id, p_name => 'w') r);
+ALTER TABLE sample ADD COLUMN batch_id uuid;
+UPDATE sample SET batch_id = (SELECT b.batch_id FROM holdfast.start_run_batch(organization_id, '[{}]', p_name => 'w', p_max_cost => 1) b);
 SELECT count(holdfast.record_run_outcome(run_id, organization_id, 'good')) FROM sample;
 SELECT count(*) FROM holdfast.claim_step('w', '{openai}', '{gpt-4o-mini}', 2);
 ALTER TABLE sample ADD COLUMN approval_id uuid DEFAULT gen_random_uuid();
@@ -59,7 +61,7 @@ WHERE p.pronamespace = 'holdfast'::regnamespace AND p.prorettype <> 'trigger'::r
       ledger_seal_contents,ledger_seal_differences,period_start_of,ledger_by_counter,counter_figures,ledger_references,
       checked_advance,unchecked_budgets,check_cost_limit,period_start,check_limit,check_invoice_lines,price_change,store_price_proposal,compare_price_proposal,
       catalog_price,catalog_tier,catalog_batch_discount,catalog_provider,read_price_catalog,check_budget_subject,spent_in_period,
-      share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,replay_stored,check_graph_in_use,
+      share_out_limit,check_budget_figures,put_budget,put_default,apply_default,leave_budget,follow_plan,spent_by_subject,open_credit_account,lock_organization,replay_stored,run_attempts_figures,run_faults,check_graph_in_use,
       initial_workflow_state,workflow_faults,maintenance_lock,new_api_key,check_intent_request,find_intent_step,intent_step_definition,
       intent_step_input,lock_intent_workflow,refuse_intent_step,start_step_run,
       audit_id_floor,audit_month_table,make_audit_month,drop_audit_before,keep_audit_months,keep_tenants_apart}'::text[]);
@@ -96,6 +98,8 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_ledger_id' THEN '(SELECT entry_id FROM sample OFFSET 1)'
         WHEN 'p_account' THEN '''user:ann'''
         WHEN 'p_entries' THEN '''[{"model": "m", "prompt_tokens": 1, "completion_tokens": 1, "cost": 1}]'''
+        WHEN 'p_batch_id' THEN '(SELECT batch_id FROM sample OFFSET 1)'
+        WHEN 'p_inputs' THEN '''[{}]'''
         WHEN 'p_leases' THEN '''[]'''
         ELSE CASE p_type WHEN 'text'::regtype THEN '''gpt-4o-mini''' WHEN 'bytea'::regtype THEN 'sha256(''x'')'
                          WHEN 'jsonb'::regtype THEN '''{}''' WHEN 'timestamptz'::regtype THEN '(now() + interval ''1 hour'')' WHEN 'text[]'::regtype THEN '''{openai}''' ELSE '1' END END || '::' || p_type::regtype
@@ -121,6 +125,7 @@ INSERT INTO others VALUES
     ('normalize_model', NULL), ('calculate_cost', NULL), ('list_models', NULL), -- the price list
     ('heartbeat_steps', 'holdfast.heartbeat_steps(''w'', (SELECT ARRAY[organization_id] FROM sample OFFSET 1), (SELECT ARRAY[run_id] FROM sample OFFSET 1), ''{a}'', ''{1}'')'),
     ('check_definition', NULL), ('reap_run_steps', NULL), -- reads nothing; ends what has run out anyway
+    ('tend_run_batches', NULL), -- moves on what goes on anyway
     ('expire_holds', NULL), -- ends what has run out anyway
     ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), ('faults_of_used_graphs', NULL), ('intent_steps', NULL), -- the graphs and what is shipped
     ('remove_ended_tokens', NULL), -- has ended anyway

@@ -264,6 +264,8 @@ BEGIN
     SELECT * FROM holdfast.ledger_references(after)
     UNION ALL
     SELECT * FROM holdfast.workflow_faults(is_full)
+    UNION ALL
+    SELECT * FROM holdfast.run_faults(is_full, after)
     ORDER BY 2, 3, 1;
     GET DIAGNOSTICS violations = ROW_COUNT;
     IF violations = 0 AND can_write AND upto >= after THEN

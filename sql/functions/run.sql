@@ -4,13 +4,16 @@ CREATE FUNCTION start_run(p_organization_id uuid, p_workflow_id uuid DEFAULT NUL
                           p_definition jsonb DEFAULT NULL, p_input jsonb DEFAULT '{}', p_user_id text DEFAULT NULL,
                           p_idempotency_key text DEFAULT NULL, p_api_key_id uuid DEFAULT NULL,
                           p_intent_workflow_id uuid DEFAULT NULL, p_community_id uuid DEFAULT NULL,
-                          p_tool text DEFAULT NULL, p_split_key text DEFAULT NULL,
+                          p_tool text DEFAULT NULL, p_split_key text DEFAULT NULL, p_ip inet DEFAULT NULL,
+                          p_route text DEFAULT NULL,
                           OUT run_id uuid, OUT status text, OUT granted boolean, OUT duplicate boolean, OUT scope text,
-                          OUT limit_usd numeric, OUT spent numeric, OUT held numeric)
+                          OUT limit_usd numeric, OUT spent numeric, OUT held numeric, OUT rate_layer text,
+                          OUT rate_limit bigint, OUT rate_remaining bigint, OUT rate_reset_ms integer,
+                          OUT retry_after_ms integer)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_start_run';
-COMMENT ON FUNCTION start_run(uuid, uuid, text, jsonb, jsonb, text, text, uuid, uuid, uuid, text, text) IS
-'Begins a run of a saved definition (p_workflow_id, or the newest of p_name) or of one that is given (p_definition), and holds the most that it may cost (USD). Its steps draw on that hold; what is left returns at its end. Not granted: scope and figures say which budget refused, the run is on record as failed, and PostgREST answers 402. Steps that need no provider are done at once, others wait for claim_step(). A repeat of p_idempotency_key returns the same run. p_split_key decides the variants of steps (NULL: the user, else the run). Raises PT400 for a missing input, PT403, PT404, PT409 (key used with another run), PT422 (definition).';
+COMMENT ON FUNCTION start_run(uuid, uuid, text, jsonb, jsonb, text, text, uuid, uuid, uuid, text, text, inet, text) IS
+'Begins a run of a saved definition (p_workflow_id, or the newest of p_name) or of one that is given (p_definition), and holds the most that it may cost (USD). Its steps draw on that hold; what is left returns at its end. Not granted: scope and figures say which budget refused, the run is on record as failed, and PostgREST answers 402. Where the library is preloaded a start counts on the rate limits of check_rate_limit(), workflow included, of which rate_layer is the tightest; status limited: that one refused, there is no run, and PostgREST answers 429. Steps that need no provider are done at once, others wait for claim_step(). A repeat of p_idempotency_key returns the same run. p_split_key decides the variants of steps (NULL: the user, else the run). Raises PT400 for a missing input, PT403, PT404, PT409 (key used with another run), PT422 (definition).';
 
 CREATE FUNCTION claim_step(p_worker text, p_providers text[], p_models text[] DEFAULT NULL, p_most integer DEFAULT 1,
                            p_lease interval DEFAULT '30 seconds', p_organization_id uuid DEFAULT NULL,
@@ -115,7 +118,7 @@ CREATE VIEW ai_workflow_runs WITH (security_barrier) AS
            r.error, trim_scale(r.total_cost) AS total_cost_usd, trim_scale(r.max_cost) AS max_cost_usd,
            (extract(epoch FROM coalesce(r.ended_at, clock_timestamp()) - r.created_at) * 1000)::bigint AS total_latency_ms,
            r.intent_workflow_id, r.api_key_id, r.community_id, r.tool, r.created_at, r.deadline_at, r.ended_at,
-           r.replay_token, r.replay_of
+           r.replay_token, r.replay_of, r.batch_id, r.batch_no
     FROM holdfast.workflow_runs r
     WHERE r.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW ai_workflow_runs IS

@@ -101,4 +101,4 @@ BEGIN
     WHERE r.organization_id = p_organization_id AND r.run_id = replay_run.run_id;
 END $$;
 COMMENT ON FUNCTION replay_run(uuid, uuid, text) IS
-'Runs the run with this token (replay_token of ai_workflow_runs) once more, with its definition, its input and its variants. stored: from the answers that its steps got and the approvals that were given, at once and at no cost; a step that was not done then fails. providers: anew, under a hold of its own. Raises PT400, PT403, PT404, PT409 for a run that has not ended (stored).';
+'Runs the run with this token (replay_token of ai_workflow_runs) once more, with its definition, its input and its variants. stored: from the answers that its steps got and the approvals that were given, at once and at no cost; a step that was not done then fails. providers: anew, under a hold of its own, and counted as a start of a run (status limited: a rate limit refused, and there is no run). Raises PT400, PT403, PT404, PT409 for a run that has not ended (stored).';

@@ -12,9 +12,11 @@ CREATE VIEW unresolved_calls WITH (security_barrier) AS
       AND (h.status = 'expired' OR h.status = 'open' AND h.expires_at <= clock_timestamp())
       AND NOT EXISTS (SELECT FROM holdfast.call_write_offs w
                       WHERE w.organization_id = h.organization_id AND w.hold_id = h.hold_id)
-      -- The hold of a run is no call: its steps have holds of their own.
+      -- The hold of a run, or of a batch of them, is no call: its steps have holds of their own.
       AND NOT EXISTS (SELECT FROM holdfast.workflow_runs r
-                      WHERE r.organization_id = h.organization_id AND r.run_id = h.hold_id);
+                      WHERE r.organization_id = h.organization_id AND r.run_id = h.hold_id)
+      AND NOT EXISTS (SELECT FROM holdfast.workflow_run_batches b
+                      WHERE b.organization_id = h.organization_id AND b.batch_id = h.hold_id);
 COMMENT ON VIEW unresolved_calls IS
 'Calls whose hold ran out without a settlement or a release, each with the most in USD that it can have cost. They are settled late as any other call, or closed by write_off_call().';
 

@@ -44,6 +44,10 @@ CREATE TABLE workflow_runs (
     ended_at timestamptz,
     replay_of uuid,
     replay_token uuid NOT NULL DEFAULT gen_random_uuid(),
+    batch_id uuid,
+    batch_no integer,
+    rest_is_due boolean NOT NULL DEFAULT false,
+    rest numeric,
     PRIMARY KEY (organization_id, run_id)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX workflow_runs_key ON workflow_runs (organization_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
@@ -52,8 +56,11 @@ CREATE INDEX workflow_runs_recent ON workflow_runs (organization_id, created_at)
 CREATE INDEX workflow_runs_of_workflow ON workflow_runs (organization_id, workflow_id, created_at);
 CREATE INDEX workflow_runs_of_user ON workflow_runs (organization_id, user_id, created_at);
 CREATE INDEX workflow_runs_due ON workflow_runs (deadline_at) WHERE deadline_at IS NOT NULL AND ended_at IS NULL;
+CREATE UNIQUE INDEX workflow_runs_of_batch ON workflow_runs (organization_id, batch_id, batch_no) WHERE batch_id IS NOT NULL;
+CREATE INDEX workflow_runs_at_work ON workflow_runs (organization_id, batch_id) WHERE batch_id IS NOT NULL AND ended_at IS NULL;
+CREATE INDEX workflow_runs_rests ON workflow_runs (organization_id, batch_id) WHERE rest_is_due;
 COMMENT ON TABLE workflow_runs IS
-'Runs of definitions. hold_id is the hold that the run''s steps draw on; max_cost is the most in USD that they may draw together, drawn what is drawn now: what they cost, what is held for those that run, and what an attempt that was lost can have cost. total_cost is what the ledger has of it. While a run waits for an approval alone its time stands still: deadline_at is NULL and time_left_ms what remains. last_event numbers its events. replay_of is the run that this one runs once more.';
+'Runs of definitions. hold_id is the hold that the run''s steps draw on; max_cost is the most in USD that they may draw together, drawn what is drawn now: what they cost, what is held for those that run, and what an attempt that was lost can have cost. total_cost is what the ledger has of it. While a run waits for an approval alone its time stands still: deadline_at is NULL and time_left_ms what remains. last_event numbers its events. replay_of is the run that this one runs once more. batch_id and batch_no name the batch and its input that the run is for; its hold is a part of the batch''s, and what it has not drawn at the end (rest_is_due) goes back there as rest.';
 SELECT pg_extension_config_dump('workflow_runs', '');
 
 CREATE TABLE workflow_run_steps (
@@ -121,6 +128,7 @@ CREATE TABLE workflow_run_attempts (
     ended_at timestamptz,
     PRIMARY KEY (organization_id, run_id, step_no, fence)
 ) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX workflow_run_attempts_hold ON workflow_run_attempts (organization_id, hold_id);
 COMMENT ON TABLE workflow_run_attempts IS
 'Each time a worker took a step: its hold, which is also the id of its ledger entry, with amount, the most in USD it can cost. routing says why its provider was chosen, has_next whether another could have stood in, trial is of the provider''s circuit breaker. lost: its worker died; superseded: its answer came when the step was no longer its own. Either way what it cost is in the ledger once it is known.';
 SELECT pg_extension_config_dump('workflow_run_attempts', '');

@@ -1,6 +1,7 @@
 -- What changes in tables and types from 0.2.0 to 0.3.0; whole new files are included as they are.
 -- include tables/run.sql
 -- include tables/intent.sql
+-- include tables/run_batch.sql
 
 -- Workflows on graphs that are data.
 ALTER TABLE workflows

@@ -25,7 +25,6 @@ let gateways; // by the provider's key that they send, so that a request tells w
 const counts = { runs: 0, kills: 0, lost: 0 };
 before(async () => {
   world = await World.create();
-  await world.database.query(`SELECT holdfast.set_rate_limit('workflow', NULL)`);
   gateways = new Map();
   await start('first');
   await start('second');
