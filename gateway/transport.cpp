@@ -6,6 +6,8 @@
 #include <array>
 #include <cctype>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string_view>
@@ -20,6 +22,8 @@ using std::chrono::milliseconds;
 
 constexpr int kClientPollMs = 100;
 constexpr std::size_t kMaxHeaderBytes = 65536;
+// Many servers close a connection that was idle for a minute.
+constexpr long kLongestIdleSeconds = 30;
 
 std::string url_part(CURLU* url, CURLUPart part, unsigned int flags) {
   char* text = nullptr;
@@ -79,6 +83,8 @@ public:
 private:
   static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self);
+  static std::size_t on_send(char* bytes, std::size_t size, std::size_t count, void* self);
+  static int on_seek(void* self, curl_off_t offset, int origin);
 
   using Taker = bool (ExchangeState::*)(std::string_view);
   std::size_t take(Taker taker, std::string_view bytes) noexcept;
@@ -107,6 +113,7 @@ private:
   Clock::time_point last_receipt_ = start_;
   Clock::time_point last_client_check_ = start_;
 
+  std::size_t sent_bytes_ = 0; // of the request's body
   int status_ = 0;
   std::multimap<std::string, std::string> headers_;
   std::size_t header_bytes_ = 0;
@@ -166,7 +173,11 @@ void ExchangeState::configure() {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request_.body.size()));
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.data());
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, &ExchangeState::on_send);
+    curl_easy_setopt(easy, CURLOPT_READDATA, this);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, &ExchangeState::on_seek);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, this);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, kLongestIdleSeconds);
   } else {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   }
@@ -186,6 +197,22 @@ CurlList ExchangeState::header_list() const {
   for (const auto& [name, value] : request_.headers)
     append(std::string(name).append(": ").append(value));
   return list;
+}
+
+std::size_t ExchangeState::on_send(char* bytes, std::size_t size, std::size_t count, void* self) {
+  auto& exchange = *static_cast<ExchangeState*>(self);
+  const std::size_t left = exchange.request_.body.size() - exchange.sent_bytes_;
+  const std::size_t sent = std::min(size * count, left);
+  std::memcpy(bytes, exchange.request_.body.data() + exchange.sent_bytes_, sent);
+  exchange.sent_bytes_ += sent;
+  return sent;
+}
+
+// libcurl sends a request again by itself when a kept connection closes before an answer. What the
+// provider may have begun to charge is not ours to repeat: a body that has gone out goes out once.
+int ExchangeState::on_seek(void* self, curl_off_t offset, int origin) {
+  const bool untouched = static_cast<ExchangeState*>(self)->sent_bytes_ == 0;
+  return untouched && offset == 0 && origin == SEEK_SET ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 std::size_t ExchangeState::on_header(char* bytes, std::size_t size, std::size_t count, void* self) {

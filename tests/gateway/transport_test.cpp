@@ -146,6 +146,25 @@ TEST(Transport, AConnectionIsKeptAfterACompleteAnswer) {
   EXPECT_EQ(ports[0], ports[1]);
 }
 
+// A server may take a request and close the connection that it had kept, without a word.
+TEST(Transport, ARequestThatAKeptConnectionTookIsNotSentAgain) {
+  std::atomic<int> requests{0};
+  RawServer server([&](RawConnection& connection) {
+    if (!connection.read_request().empty()) ++requests;
+    connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    if (!connection.read_request().empty()) ++requests;
+  });
+  Transport transport;
+  const TransportRequest post{"POST", server.url(), {}, std::string(100000, 'x')};
+  EXPECT_EQ(run(transport.start(post, patient(), {})).body, "ok");
+  Exchange second = transport.start(post, patient(), {});
+  const auto error = second.wait_headers();
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->error_class, ErrorClass::network);
+  EXPECT_TRUE(error->maybe_charged);
+  EXPECT_EQ(requests, 2);
+}
+
 TEST(Transport, AnAbandonedAnswerClosesItsConnection) {
   std::promise<bool> closed;
   RawServer server([&](RawConnection& connection) {
