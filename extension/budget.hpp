@@ -160,6 +160,12 @@ struct HoldResult {
   Reservation reservation;
   TimestampTz expires_at = 0;
 };
+// Locks, in the order of all, every counter that the hold is on and those of both subjects: for an
+// operation that ends the hold of the one and takes another for the other. Counters of periods that
+// have not begun are made by whoever changes them.
+void lock_counters(const Uuid& organization_id, const Uuid& hold_id, const Subject& one,
+                   const Subject& other, TimestampTz now);
+
 // Takes the hold. A denial is recorded (table budget_denials) and sets PostgREST's status to 402,
 // unless the caller is only `probing` and will ask for less. Throws Error PT404, PT403 for a
 // workflow that is unknown or of another organization.

@@ -48,8 +48,9 @@ void make_counter(const Applicable& counter);
 // One row as it is now; nullopt when there is none.
 std::optional<CounterRow> look_at_row(const CounterKey& key, std::int16_t slot);
 
-// Locks one row until the transaction ends.
+// Locks one row until the transaction ends; one that does not exist throws, or is false.
 void lock_counter(const CounterKey& key, std::int16_t slot);
+bool try_lock_counter(const CounterKey& key, std::int16_t slot);
 
 // Adds to overrun what of `uncovered` a row is above its limit; on the shared counter, whose slots
 // have only shares of it, all.

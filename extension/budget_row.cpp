@@ -80,11 +80,15 @@ std::optional<CounterRow> look_at_row(const CounterKey& key, std::int16_t slot) 
   return read(row);
 }
 
-void lock_counter(const CounterKey& key, std::int16_t slot) {
+bool try_lock_counter(const CounterKey& key, std::int16_t slot) {
   const Datum columns[] = {pg::from_uuid(key.budget_id), pg::from_uuid(key.organization_id),
                            DateADTGetDatum(key.period_start), Int16GetDatum(slot)};
   pg::KeyedRow row(counters, RowExclusiveLock);
-  if (!row.fetch(columns, 4) || !row.lock())
+  return row.fetch(columns, 4) && row.lock();
+}
+
+void lock_counter(const CounterKey& key, std::int16_t slot) {
+  if (!try_lock_counter(key, slot))
     throw Error("XX000", "a hold names a counter that does not exist");
 }
 

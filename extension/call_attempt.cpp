@@ -9,6 +9,7 @@
 #include "extension/pg/spi.hpp"
 #include "extension/pricing.hpp"
 #include "extension/provider_health.hpp"
+#include "extension/rate_limit.hpp"
 #include "extension/telemetry.hpp"
 
 using namespace holdfast;
@@ -86,12 +87,15 @@ void report_provider(const Next& next, const Before& before) {
     provider_health::give_back(*before.subject.provider, next.trial);
 }
 
+pg::Row locked_hold(const Uuid& organization_id, const Uuid& hold_id) {
+  const pg::Rows rows = find_hold.run(pg::Parameters().add(organization_id).add(hold_id));
+  if (!rows.empty()) return rows[0];
+  throw not_found("The organization has no hold " + hold_id.str() + ".")
+      .detail(JsonObject().text("holdId", hold_id.str()).str());
+}
+
 Before find_before(const Next& next) {
-  const pg::Rows rows = find_hold.run(pg::Parameters().add(next.organization_id).add(next.hold_id));
-  if (rows.empty())
-    throw not_found("The organization has no hold " + next.hold_id.str() + ".")
-        .detail(JsonObject().text("holdId", next.hold_id.str()).str());
-  const pg::Row row = rows[0];
+  const pg::Row row = locked_hold(next.organization_id, next.hold_id);
   Before before;
   before.subject.organization_id = next.organization_id;
   before.subject.workflow_id = row.optional_uuid(1);
@@ -175,7 +179,68 @@ void audit_attempt(const pg::Arguments& arguments, const Next& next, const Befor
     audit::record(entry, arguments.required(12, "p_metadata"));
 }
 
+// Every attempt is one more call of its provider: it counts on the provider's rate limit and passes
+// its breaker. What keeps it from being made, if anything does.
+struct Admission {
+  std::int64_t trial = 0;
+  std::optional<Error> refusal;
+};
+
+Admission admit_attempt(const Uuid& organization_id, const std::string& provider,
+                        std::int64_t tokens) {
+  if (rate_limit::is_on()) {
+    rate_limit::Request request;
+    request.organization_id = organization_id;
+    request.provider = provider;
+    request.tokens = static_cast<std::int32_t>(std::min<std::int64_t>(tokens, PG_INT32_MAX));
+    const rate_limit::Decision decision = rate_limit::decide(request);
+    if (!decision.allowed)
+      return {0, Error("PT429", "The rate limit of provider " + provider + " is reached.")
+                     .detail(JsonObject()
+                                 .text("provider", provider)
+                                 .number("retryAfterMs",
+                                         static_cast<long long>(decision.retry_after_ms))
+                                 .str())
+                     .hint("The call is still open: settle or release it.")};
+  }
+  if (!provider_health::is_watched()) return {};
+  const Breaker::Admission admission = provider_health::admit(provider);
+  if (admission.admitted) return {admission.trial, {}};
+  return {0, provider_health::refusal(provider, provider_health::wait_ms(provider).value_or(1000))};
+}
+
 } // namespace
+
+HOLDFAST_FUNCTION(holdfast_retry_attempt) {
+  const pg::Arguments arguments(fcinfo);
+  const Uuid organization_id = arguments.uuid(0, "p_organization_id");
+  Next next;
+  next.prompt_tokens = arguments.integer(2, "p_prompt_tokens");
+  next.completion_tokens = arguments.integer(3, "p_completion_tokens");
+  check_tokens({next.prompt_tokens, next.completion_tokens, 0, 0, 0});
+  next.provider_ok = arguments.boolean(4, "p_provider_ok");
+  next.latency_ms = std::max(arguments.integer(5, "p_latency_ms"), 0);
+  if (!arguments.is_null(6)) next.trial = DatumGetInt64(arguments.required(6, "p_trial"));
+  organization::require(organization_id);
+  Admission admission;
+  {
+    pg::Spi spi;
+    Before before;
+    before.subject.provider =
+        locked_hold(organization_id, arguments.uuid(1, "p_hold_id")).optional_text(3);
+    report_provider(next, before);
+    if (before.subject.provider)
+      admission = admit_attempt(organization_id, *before.subject.provider,
+                                std::int64_t{next.prompt_tokens} + next.completion_tokens);
+  }
+  pg::ResultRow row;
+  row.add_bool(!admission.refusal);
+  if (admission.trial > 0)
+    row.add(Int64GetDatum(admission.trial));
+  else
+    row.null();
+  return row.finish(fcinfo);
+}
 
 HOLDFAST_FUNCTION(holdfast_next_attempt) {
   const pg::Arguments arguments(fcinfo);
@@ -184,12 +249,22 @@ HOLDFAST_FUNCTION(holdfast_next_attempt) {
   organization::require(next.organization_id);
   std::optional<Usd> cost;
   budget::HoldResult hold;
+  Admission admission;
   {
     pg::Spi spi;
     budget::pin_budgets(next.organization_id);
     const Before before = find_before(next);
+    budget::Subject after = before.subject;
+    after.provider = next.provider;
+    // What one attempt gives back is locked before what the next one takes only if all is at once.
+    budget::lock_counters(next.organization_id, next.hold_id, before.subject, after, now);
     cost = end_attempt(next, before, now);
     hold = hold_next(next, before, now);
+    if (!before.has_ended) { // else this is a repeat
+      admission = admit_attempt(next.organization_id, next.provider,
+                                std::int64_t{next.prompt_tokens} + next.completion_tokens);
+      if (admission.refusal) throw Error(*admission.refusal);
+    }
     report_provider(next, before);
     if (before.call_key)
       call_key::move({next.organization_id, *before.call_key}, next.hold_id, next.new_hold_id);
@@ -198,5 +273,11 @@ HOLDFAST_FUNCTION(holdfast_next_attempt) {
       audit_attempt(arguments, next, before, cost);
     }
   }
-  return pg::ResultRow().add(hold.hold_id).add(cost).add_time(hold.expires_at).finish(fcinfo);
+  pg::ResultRow row;
+  row.add(hold.hold_id).add(cost).add_time(hold.expires_at);
+  if (admission.trial > 0)
+    row.add(Int64GetDatum(admission.trial));
+  else
+    row.null();
+  return row.finish(fcinfo);
 }

@@ -1,4 +1,5 @@
 // Ending a governed call: settled with what it used, or released when it cost nothing.
+#include "extension/alert.hpp"
 #include "extension/audit.hpp"
 #include "extension/call_key.hpp"
 #include "extension/core/error.hpp"
@@ -127,6 +128,7 @@ HOLDFAST_FUNCTION(holdfast_settle_call) {
     if (!entry.duplicate) {
       report_provider(arguments, 13, settlement.charge.subject.provider);
       count_charge(settlement.charge, entry.cost);
+      alert::check_reported_cost(settlement.charge, entry, GetCurrentTimestamp());
       audit_settlement(arguments, settlement.charge, entry.cost);
     }
   }

@@ -11,6 +11,8 @@
 #include "extension/pg/keyed_row.hpp"
 #include "extension/pg/spi.hpp"
 
+#include <set>
+
 namespace holdfast::budget {
 
 namespace {
@@ -52,6 +54,10 @@ constexpr Oid kFindHoldTypes[] = {UUIDOID, UUIDOID};
 pg::Statement find_hold("SELECT status::text, workflow_id, amount, expires_at FROM holdfast.holds"
                         " WHERE organization_id = $1 AND hold_id = $2",
                         kFindHoldTypes);
+
+pg::Statement find_parts("SELECT budget_ids, period_starts, slots FROM holdfast.holds"
+                         " WHERE organization_id = $1 AND hold_id = $2",
+                         kFindHoldTypes);
 
 constexpr Oid kEndHoldTypes[] = {UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID};
 pg::Statement update_ended(
@@ -339,6 +345,24 @@ std::optional<HeldCall> find_held_call(const Uuid& organization_id, const Uuid& 
   call.subject.tool = row.optional_text(kTool);
   call.call_key = row.optional_text(kCallKey);
   return call;
+}
+
+void lock_counters(const Uuid& organization_id, const Uuid& hold_id, const Subject& one,
+                   const Subject& other, TimestampTz now) {
+  std::set<CounterKey> keys;
+  for (const Subject& subject : {one, other})
+    for (const Applicable& counter : counters_of(subject, now))
+      keys.insert(counter.key);
+  const pg::Rows rows = find_parts.run(pg::Parameters().add(organization_id).add(hold_id));
+  if (!rows.empty())
+    for (const EndedHold::Part& part :
+         read_parts(organization_id, rows[0].datum(1), rows[0].datum(2), rows[0].datum(3)))
+      keys.insert(part.key);
+  for (const CounterKey& key : keys) {
+    const std::int16_t last = key.is_shared() ? kSlots : std::int16_t{0};
+    for (std::int16_t slot = 0; slot <= last; ++slot)
+      try_lock_counter(key, slot);
+  }
 }
 
 void add_release_moves(const EndedHold& hold, std::vector<Move>& moves) {

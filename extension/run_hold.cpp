@@ -3,6 +3,7 @@
 // run out as if it had not been divided.
 #include "extension/run.hpp"
 
+#include "extension/alert.hpp"
 #include "extension/budget_counter.hpp"
 #include "extension/core/json_object.hpp"
 #include "extension/pg/claims.hpp"
@@ -212,6 +213,7 @@ ledger::Entry settle(Run& run, const ledger::Charge& charge, TimestampTz now) {
   const std::optional<OpenHold> part = find_open(organization_id, *charge.hold_id);
   const std::optional<OpenHold> whole = find_open(organization_id, run.hold_id);
   const ledger::Entry entry = ledger::record(charge);
+  alert::check_reported_cost(charge, entry, now);
   if (entry.duplicate || !part) return entry;
   run.drawn += entry.cost - part->amount;
   const Usd rest = part->amount - entry.cost;

@@ -56,7 +56,8 @@ constexpr Statement kSettleCall{
 
 constexpr Statement kNextAttempt{
     "holdfast_next_attempt",
-    "SELECT cost FROM holdfast.next_attempt(p_organization_id => $1::uuid, p_hold_id => $2::uuid, "
+    "SELECT cost, trial FROM holdfast.next_attempt(p_organization_id => $1::uuid, p_hold_id => "
+    "$2::uuid, "
     "p_new_hold_id => $3::uuid, p_provider => $4::text, p_model => $5::text, "
     "p_prompt_tokens => $6::integer, p_completion_tokens => $7::integer, p_ttl => $8::interval, "
     "p_sizing => $9::text, p_used_prompt_tokens => $10::integer, "
@@ -64,6 +65,13 @@ constexpr Statement kNextAttempt{
     "p_metadata => $13::jsonb, p_provider_ok => $14::boolean, p_latency_ms => $15::integer, "
     "p_trial => $16::bigint)",
     true};
+
+constexpr Statement kRetryAttempt{
+    "holdfast_retry_attempt",
+    "SELECT admitted, trial FROM holdfast.retry_attempt(p_organization_id => $1::uuid, "
+    "p_hold_id => $2::uuid, p_prompt_tokens => $3::integer, p_completion_tokens => $4::integer, "
+    "p_provider_ok => $5::boolean, p_latency_ms => $6::integer, p_trial => $7::bigint)",
+    false};
 
 constexpr Statement kPauseProvider{
     "holdfast_pause_provider",
@@ -162,8 +170,8 @@ Database::Database(const std::string& conninfo, int pool_size) : pool_(conninfo,
 void Database::check() {
   try {
     pool_.prepare_all({&kAlive, &kAuthenticateKey, &kListModels, &kOpenCall, &kSettleCall,
-                       &kNextAttempt, &kPauseProvider, &kReleaseCall, &kRecordRefusal,
-                       &kExtendHold});
+                       &kNextAttempt, &kRetryAttempt, &kPauseProvider, &kReleaseCall,
+                       &kRecordRefusal, &kExtendHold});
     RunDatabase(pool_).check();
     StatusDatabase(pool_).check();
     ApprovalDatabase(pool_).check();
@@ -254,7 +262,7 @@ SettledCall Database::settle_call(const Settlement& settlement) {
   return {rows.get(0, 0), rows.get(0, 1)};
 }
 
-std::optional<std::string> Database::next_attempt(const NextAttempt& next) {
+BegunAttempt Database::next_attempt(const NextAttempt& next) {
   const auto count = [](const std::optional<std::int64_t>& used) {
     return used ? std::optional(tokens_text(*used)) : std::nullopt;
   };
@@ -266,7 +274,16 @@ std::optional<std::string> Database::next_attempt(const NextAttempt& next) {
        count(next.used_completion_tokens), next.fallback_used ? "true" : "false",
        next.metadata_json, boolean(next.provider_ok), latency(next.latency_ms), next.trial});
   need_row(rows, "next_attempt");
-  return rows.get(0, 0);
+  return {rows.get(0, 0), rows.get(0, 1)};
+}
+
+RetryAdmission Database::retry_attempt(const NextAttempt& next) {
+  const Rows rows =
+      pool_.run(kRetryAttempt, {next.organization_id, next.hold_id, tokens_text(next.prompt_tokens),
+                                tokens_text(next.completion_tokens), boolean(next.provider_ok),
+                                latency(next.latency_ms), next.trial});
+  need_row(rows, "retry_attempt");
+  return {rows.text(0, 0) == "t", rows.get(0, 1)};
 }
 
 void Database::pause_provider(const std::string& provider, const std::string& model,

@@ -84,6 +84,17 @@ struct NextAttempt {
   std::optional<std::string> trial;
 };
 
+// An attempt that took over: the cost of the failed one, where it was charged.
+struct BegunAttempt {
+  std::optional<std::string> cost_usd;
+  std::optional<std::string> trial;
+};
+
+struct RetryAdmission {
+  bool admitted = false;
+  std::optional<std::string> trial;
+};
+
 enum class OpenOutcome { granted, denied, limited, replay, in_flight, approval_required };
 
 // How a call stands with the rate limit that is tightest, or that refused it.
@@ -171,9 +182,12 @@ public:
   OpenedCall open_call(const OpenRequest& request);
   // Safe to repeat: the same hold settles once.
   SettledCall settle_call(const Settlement& settlement);
-  // Safe to repeat. The cost of the failed attempt, where it was charged. DatabaseError PT402: the
-  // budgets have no room for it, and nothing has changed.
-  std::optional<std::string> next_attempt(const NextAttempt& next);
+  // Safe to repeat. DatabaseError PT402, PT429, PT503: budgets, rate limit or breaker do not let it
+  // be made, and nothing has changed.
+  BegunAttempt next_attempt(const NextAttempt& next);
+  // Before another attempt at the same provider: tells how the last one's provider did. The trial
+  // of its breaker, or false when it is not to be asked now.
+  RetryAdmission retry_attempt(const NextAttempt& next);
   // Tells all gateways that a provider (for one model, or "" for all) is not to be asked for now.
   void pause_provider(const std::string& provider, const std::string& model, std::int64_t for_ms,
                       const std::string& reason);

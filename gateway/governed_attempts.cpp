@@ -54,19 +54,7 @@ void GovernedCall::note_attempt(const ProviderError& error) {
                        {"charged", error.maybe_charged}});
 }
 
-bool GovernedCall::move_on(const ProviderError& error, bool again) {
-  if (!again && !has_next()) return false;
-  note_attempt(error);
-  note_failed(error);
-  const std::size_t link = again ? link_ : link_ + 1;
-  // An attempt at the same provider that cost nothing needs no other hold.
-  if (again && !error.maybe_charged) {
-    ++failures_;
-    provider_ok_.reset();
-    latency_ms_.reset();
-    is_counted_ = false;
-    return true;
-  }
+NextAttempt GovernedCall::next_attempt(const ProviderError& error, std::size_t link) const {
   NextAttempt next;
   next.organization_id = order_.controls.key.organization_id;
   next.hold_id = opened_.hold_id;
@@ -79,34 +67,39 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   next.sizing = order_.controls.sizing.value_or("strict");
   next.fallback_used = fallback_used();
   next.metadata_json = metadata_text();
-  next.provider_ok = provider_ok_;
-  next.latency_ms = latency_ms_;
+  if (!provider_reported_) {
+    next.provider_ok = provider_ok_;
+    next.latency_ms = latency_ms_;
+  }
   next.trial = opened_.trial;
   if (error.maybe_charged) {
     const Usage used = counter_.usage();
     next.used_prompt_tokens = used.prompt_tokens;
     next.used_completion_tokens = used.completion_tokens;
   }
-  try {
-    const auto cost = services_.database.next_attempt(next);
-    if (cost) charged_before_ += Usd::parse(*cost).value_or(Usd());
-  } catch (const DatabaseError& refused) {
-    log_event(LogLevel::warning, "fallback_refused", context_, refused.what());
-    attempts_.erase(attempts_.size() - 1);
-    return false;
-  } catch (const DatabaseUnavailable& away) {
-    log_event(LogLevel::error, "database_unavailable", context_, away.what());
-    attempts_.erase(attempts_.size() - 1);
-    return false;
-  }
+  return next;
+}
+
+// An attempt at the same provider that cost nothing needs no other hold.
+bool GovernedCall::retry(const NextAttempt& next) {
+  const RetryAdmission admission = services_.database.retry_attempt(next);
+  opened_.trial = admission.trial;
+  provider_reported_ = true;
+  if (!admission.admitted) return false;
+  ++failures_;
+  forget_outcome();
+  return true;
+}
+
+void GovernedCall::take_over(const NextAttempt& next, std::size_t link, bool again) {
+  const BegunAttempt begun = services_.database.next_attempt(next);
+  if (begun.cost_usd) charged_before_ += Usd::parse(*begun.cost_usd).value_or(Usd());
   services_.holds.forget(opened_.hold_id);
   services_.holds.watch(next.organization_id, next.new_hold_id);
   failures_ = again ? failures_ + 1 : 0;
   link_ = link;
-  provider_ok_.reset();
-  latency_ms_.reset();
-  is_counted_ = false;
-  opened_.trial.reset();
+  forget_outcome();
+  opened_.trial = begun.trial;
   opened_.hold_id = next.new_hold_id;
   opened_.provider = next.provider;
   opened_.model = next.model;
@@ -114,7 +107,43 @@ bool GovernedCall::move_on(const ProviderError& error, bool again) {
   context_.model = next.model;
   counter_ = order_.counter();
   tell_provider();
+}
+
+void GovernedCall::forget_outcome() {
+  provider_ok_.reset();
+  latency_ms_.reset();
+  provider_reported_ = false;
+  is_counted_ = false;
+}
+
+bool GovernedCall::try_link(const ProviderError& error, std::size_t link, bool again) {
+  const NextAttempt next = next_attempt(error, link);
+  if (again && !error.maybe_charged && provider_ok_) return retry(next);
+  take_over(next, link, again);
   return true;
+}
+
+bool GovernedCall::move_on(const ProviderError& error, bool again) {
+  if (!again && !has_next()) return false;
+  note_attempt(error);
+  note_failed(error);
+  const std::size_t last = again ? link_ : chain_.size() - 1;
+  for (std::size_t link = again ? link_ : link_ + 1; link <= last; ++link) {
+    try {
+      if (try_link(error, link, again)) return true;
+    } catch (const DatabaseError& refused) {
+      log_event(LogLevel::warning, "fallback_refused", context_, refused.what());
+      // Another of the chain may be cheaper, or better off.
+      const bool own_matter =
+          refused.sqlstate == "PT402" || refused.sqlstate == "PT429" || refused.sqlstate == "PT503";
+      if (!own_matter) break;
+    } catch (const DatabaseUnavailable& away) {
+      log_event(LogLevel::error, "database_unavailable", context_, away.what());
+      break;
+    }
+  }
+  attempts_.erase(attempts_.size() - 1);
+  return false;
 }
 
 void GovernedCall::heed(const ProviderError& error) {

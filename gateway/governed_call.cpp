@@ -368,8 +368,10 @@ void GovernedCall::note_failed(const ProviderError& error) {
 }
 
 void GovernedCall::note_provider(Settlement& end) const {
-  end.provider_ok = provider_ok_;
-  end.latency_ms = latency_ms_;
+  if (!provider_reported_) {
+    end.provider_ok = provider_ok_;
+    end.latency_ms = latency_ms_;
+  }
   end.trial = opened_.trial;
 }
 

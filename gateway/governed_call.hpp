@@ -138,6 +138,11 @@ public:
 private:
   const ProviderConfig& begin_attempt();
   void count_attempt(const ProviderError* error);
+  NextAttempt next_attempt(const ProviderError& error, std::size_t link) const;
+  bool try_link(const ProviderError& error, std::size_t link, bool again);
+  bool retry(const NextAttempt& next);
+  void take_over(const NextAttempt& next, std::size_t link, bool again);
+  void forget_outcome();
   Settlement settlement(int answer_status, const std::string& answer) const;
   void note_provider(Settlement& end) const;
   std::optional<SettledCall> resolve(Resolution resolution);
@@ -156,6 +161,7 @@ private:
   std::optional<std::string> request_body_; // where the audit log keeps it
   bool is_counted_ = false;                 // the present attempt, in the metrics
   std::optional<bool> provider_ok_;
+  bool provider_reported_ = false; // the breaker knows of this attempt
   std::optional<std::int64_t> latency_ms_;
   nlohmann::json routing_; // what the database chose and why; null when that cannot be read
   std::vector<Candidate> chain_;

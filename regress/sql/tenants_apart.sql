@@ -47,6 +47,8 @@ INSERT INTO holdfast.ai_approvals (organization_id, approval_id, fingerprint, ap
                                    estimated_cost, threshold, created_at, expires_at)
 SELECT organization_id, approval_id, 'x', key_id, 'openai', 'm', 1, 1, 2, 1, now(), now() + interval '1 hour' FROM sample;
 SELECT count(holdfast.set_approval_threshold(organization_id, 1)) FROM sample;
+ALTER TABLE sample ADD COLUMN alert_id uuid DEFAULT gen_random_uuid();
+INSERT INTO holdfast.ai_cost_alerts (organization_id, id, alert_type, severity, day, message) SELECT organization_id, alert_id, 'drift', 'info', '2026-01-01', 'odd' FROM sample;
 GRANT SELECT ON sample TO holdfast_app, holdfast_reader, holdfast_operator;
 
 SELECT count(a.state) FROM sample s, LATERAL holdfast.advance_workflow(s.workflow_id, s.organization_id, 'CREATED', 'ICP_PENDING') a;
@@ -90,6 +92,7 @@ CREATE FUNCTION pg_temp.sample_value(p_name text, p_type oid) RETURNS text LANGU
         WHEN 'p_workflow_id' THEN '(SELECT workflow_id FROM sample OFFSET 1)'
         WHEN 'p_replay_token' THEN '(SELECT run_id FROM sample OFFSET 1)'
         WHEN 'p_run_id' THEN '(SELECT run_id FROM sample OFFSET 1)'
+        WHEN 'p_alert_id' THEN '(SELECT alert_id FROM sample OFFSET 1)'
         WHEN 'p_approval_id' THEN '(SELECT approval_id FROM sample OFFSET 1)'
         WHEN 'p_hold_id' THEN '(SELECT hold_id FROM sample OFFSET 1)'
         WHEN 'p_new_hold_id' THEN 'gen_random_uuid()'

@@ -9,13 +9,13 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
     FROM (VALUES (
         '{require_organization,current_organization,sees_every_organization,normalize_model,calculate_cost,list_models,
           redact_text,get_organization_settings,get_cache,
-          get_budgets,get_organization_monthly_ai_cost,list_approvals,breakers,provider_latencies,get_rate_limits,
+          get_budgets,get_organization_monthly_ai_cost,list_approvals,get_cost_alerts,breakers,provider_latencies,get_rate_limits,
           rate_limit_memory,provider_uses,provider_fallbacks,get_telemetry,get_audit_log,
           check_definition,list_workflow_definitions,get_run,list_runs,get_run_batch,list_run_batches,
           list_run_batch_results,get_run_events,get_variant_results,
           get_step_from_state,get_status_from_state,can_access_step,validate_workflow_graph,faults_of_used_graphs,workflow_overview,
           intent_steps,get_intent_workflow}'::text[],
-        '{authenticate_key,open_call,approve_call,refuse_call,cached_call,keep_answer,extend_flight,end_flight,settle_call,next_attempt,release_call,record_refusal,pause_provider,create_workflow,
+        '{authenticate_key,open_call,approve_call,refuse_call,cached_call,keep_answer,extend_flight,end_flight,settle_call,next_attempt,retry_attempt,release_call,record_refusal,pause_provider,create_workflow,
           check_workflow_cost_limit,hold_workflow_cost,release_hold,extend_hold,expire_holds,record_usage_and_increment,record_usage_batch,
           increment_workflow_cost,breaker_admit,breaker_report,breaker_give_back,check_rate_limit,save_workflow_definition,start_run,
           start_run_batch,tend_run_batches,cancel_run_batch,
@@ -25,7 +25,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           create_intent_workflow,start_intent_step,review_intent_seeds}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,set_organization_settings,clear_cache,trim_cache,refund_usage,grant_credits,create_api_key,
           revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
-          maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker,set_audit,set_approval_threshold}'::text[]
+          maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker,set_audit,set_approval_threshold,resolve_cost_alert}'::text[]
     )) f(reading, calling, administering)
 $$;
 COMMENT ON FUNCTION profile_functions(text) IS

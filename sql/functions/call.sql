@@ -47,11 +47,19 @@ CREATE FUNCTION next_attempt(p_organization_id uuid, p_hold_id uuid, p_new_hold_
                              p_fallback_used boolean DEFAULT false, p_metadata jsonb DEFAULT '{}',
                              p_provider_ok boolean DEFAULT NULL, p_latency_ms integer DEFAULT NULL,
                              p_trial bigint DEFAULT NULL,
-                             OUT hold_id uuid, OUT cost numeric, OUT expires_at timestamptz)
+                             OUT hold_id uuid, OUT cost numeric, OUT expires_at timestamptz, OUT trial bigint)
     LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'holdfast_next_attempt';
 COMMENT ON FUNCTION next_attempt(uuid, uuid, uuid, text, text, integer, integer, interval, text, integer, integer, boolean, jsonb, boolean, integer, bigint) IS
-'Goes on with a governed call whose attempt has failed, in one step: ends its hold, by an estimated ledger entry of its own when p_used_prompt_tokens says what may have been charged (cost is that; p_fallback_used and p_metadata are of the attempt that failed), else by giving it back, and holds for p_provider and p_model under p_new_hold_id, on their budgets, what the call can cost there. The idempotency key of the call moves along. May be repeated. Raises PT402 with the figures when a budget has no room (then nothing has changed), PT404 (hold), PT422 (unpriced model).';
+'Goes on with a governed call whose attempt has failed, in one step: ends its hold, by an estimated ledger entry of its own when p_used_prompt_tokens says what may have been charged (cost is that; p_fallback_used and p_metadata are of the attempt that failed), else by giving it back, and holds for p_provider and p_model under p_new_hold_id, on their budgets, what the call can cost there. The idempotency key of the call moves along. It counts on the rate limit of p_provider and passes its circuit breaker, as open_call() does; trial is to be given to settle_call() or release_call(). May be repeated. Raises PT402 with the figures when a budget has no room, PT429 and PT503 when the rate limit or the breaker refuses (then nothing has changed), PT404 (hold), PT422 (unpriced model).';
+
+CREATE FUNCTION retry_attempt(p_organization_id uuid, p_hold_id uuid, p_prompt_tokens integer, p_completion_tokens integer,
+                              p_provider_ok boolean, p_latency_ms integer, p_trial bigint DEFAULT NULL,
+                              OUT admitted boolean, OUT trial bigint)
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_retry_attempt';
+COMMENT ON FUNCTION retry_attempt(uuid, uuid, integer, integer, boolean, integer, bigint) IS
+'Before another attempt at the same provider of a governed call whose last one cost nothing: tells the provider''s circuit breaker how that went, and whether the next may be made (by the provider''s rate limit, on which it counts, and the breaker). The hold stays as it is. trial is to be given to settle_call(), release_call() or the next attempt. Raises PT400, PT404 (hold).';
 
 CREATE FUNCTION release_call(p_organization_id uuid, p_hold_id uuid, p_provider_ok boolean DEFAULT NULL,
                              p_latency_ms integer DEFAULT NULL, p_trial bigint DEFAULT NULL,

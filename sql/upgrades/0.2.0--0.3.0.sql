@@ -44,3 +44,4 @@ SELECT setval('holdfast.ai_provider_pricing_price_id_seq', greatest(last_value, 
 
 -- include tables/routing.sql
 -- include tables/approval.sql
+-- include tables/alert.sql

@@ -13,7 +13,11 @@ const kRoute = 'POST /api/ai/generate';
 const kToken = 'a-token-for-the-metrics';
 
 let world;
-before(async () => (world = await World.create()));
+before(async () => {
+  world = await World.create();
+  // Without a limit nothing is counted.
+  await world.database.query("SELECT holdfast.set_rate_limit('global', 100000)");
+});
 afterEach(() => world.verify());
 after(() => world.close());
 
