@@ -47,6 +47,9 @@ void write_gauges(std::string& text, Services& services) {
   write_sample(text, "holdfast_database_connections", metric_label("state", "idle"),
                std::to_string(pool.idle));
   gauge("holdfast_database_connections_max", "Connections that there may be.", pool.most);
+  const auto cache = services.cache.held();
+  gauge("holdfast_cache_memory_answers", "Kept answers in memory.", cache.answers);
+  gauge("holdfast_cache_memory_bytes", "Memory that they take.", cache.bytes);
   gauge("holdfast_stopping", "1 while a stop goes on.", services.stopping ? 1 : 0);
 }
 
@@ -93,6 +96,18 @@ void answer_metrics(Services& services, TelemetryCache& cache, const httplib::Re
 // --- /api/ai/telemetry
 // ---------------------------------------------------------------------------
 
+// Of this gateway alone, since its start.
+nlohmann::json cache_figures(Services& services) {
+  const auto count = [](CacheEvent event) { return metrics().cache_count(event); };
+  const auto held = services.cache.held();
+  return {
+      {"hits",
+       {{"memory", count(CacheEvent::memory_hit)}, {"database", count(CacheEvent::database_hit)}}},
+      {"misses", count(CacheEvent::miss)},
+      {"waits", count(CacheEvent::wait)},
+      {"memory", {{"answers", held.answers}, {"bytes", held.bytes}}}};
+}
+
 void answer_telemetry(Services& services, TelemetryCache& cache, RequestContext& context,
                       const httplib::Request& request, httplib::Response& response) {
   const ApiKey key = read_key(request);
@@ -100,7 +115,8 @@ void answer_telemetry(Services& services, TelemetryCache& cache, RequestContext&
   services.database.authenticate_key(key.organization_id, key.hash);
   const auto telemetry = cache.now();
   if (!telemetry->is_alive) throw database_away();
-  response.set_content(telemetry->text, "application/json");
+  response.set_content(with_member(telemetry->text, "cache", dump_json(cache_figures(services))),
+                       "application/json");
 }
 
 // --- /api/ai/health/full

@@ -113,6 +113,35 @@ void Metrics::count_settlement(bool landed) {
   add_one(landed ? settlements_landed_ : settlements_refused_);
 }
 
+void Metrics::count_cache(CacheEvent event) {
+  add_one(cache_.at(static_cast<std::size_t>(event)));
+}
+
+std::uint64_t Metrics::cache_count(CacheEvent event) const {
+  return cache_.at(static_cast<std::size_t>(event)).load(std::memory_order_relaxed);
+}
+
+void Metrics::write_cache(std::string& text) const {
+  const auto count = [this](CacheEvent event) { return std::to_string(cache_count(event)); };
+  write_metric(text, "holdfast_cache_hits_total", "counter",
+               "Requests that were given a kept answer, by where its text was.");
+  write_sample(text, "holdfast_cache_hits_total", metric_label("tier", "memory"),
+               count(CacheEvent::memory_hit));
+  write_sample(text, "holdfast_cache_hits_total", metric_label("tier", "database"),
+               count(CacheEvent::database_hit));
+  write_single(text, "holdfast_cache_misses_total", "counter",
+               "Requests for which there was no kept answer.", count(CacheEvent::miss));
+  write_single(text, "holdfast_cache_waits_total", "counter",
+               "Requests that waited for the answer that another one was making.",
+               count(CacheEvent::wait));
+  write_metric(text, "holdfast_cache_answers_total", "counter",
+               "Answers that were to be kept, and whether they were.");
+  write_sample(text, "holdfast_cache_answers_total", metric_label("outcome", "kept"),
+               count(CacheEvent::kept));
+  write_sample(text, "holdfast_cache_answers_total", metric_label("outcome", "not_kept"),
+               count(CacheEvent::not_kept));
+}
+
 std::string Metrics::text() const {
   std::string text;
   write_metric(text, "holdfast_build_info", "gauge", "The gateway's version.");
@@ -161,6 +190,7 @@ std::string Metrics::text() const {
   write_single(text, "holdfast_settlements_refused_total", "counter",
                "Settlements that the database refused for good: the log has their figures.",
                value_of(settlements_refused_));
+  write_cache(text);
   write_process(text, started_);
   return text;
 }

@@ -63,6 +63,11 @@ private:
   std::map<std::string, std::unique_ptr<Figures>> all_;
 };
 
+// What becomes of a request that the cache may answer: it hits or misses, and may have waited for
+// another's answer before; and what becomes of the answer that a miss is given.
+enum class CacheEvent { memory_hit, database_hit, miss, wait, kept, not_kept };
+constexpr std::size_t kCacheEvents = 6;
+
 // What the process counts. One for all of it, as the log is.
 class Metrics {
 public:
@@ -79,6 +84,9 @@ public:
 
   void count_settlement(bool landed);
 
+  void count_cache(CacheEvent event);
+  std::uint64_t cache_count(CacheEvent event) const;
+
   // When the process began to count.
   std::chrono::system_clock::time_point started() const { return started_; }
 
@@ -86,6 +94,8 @@ public:
   std::string text() const;
 
 private:
+  void write_cache(std::string& text) const;
+
   static constexpr std::size_t kMostStatuses = 600;
   struct RouteFigures {
     std::array<std::atomic<std::uint64_t>, kMostStatuses> by_status{};
@@ -102,6 +112,7 @@ private:
   ByLabel<std::atomic<std::uint64_t>> openings_{16};
   std::atomic<std::uint64_t> settlements_landed_{0};
   std::atomic<std::uint64_t> settlements_refused_{0};
+  std::array<std::atomic<std::uint64_t>, kCacheEvents> cache_{};
 };
 
 Metrics& metrics();

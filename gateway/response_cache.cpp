@@ -3,6 +3,7 @@
 #include "gateway/http_error.hpp"
 #include "gateway/ids.hpp"
 #include "gateway/log.hpp"
+#include "gateway/metrics.hpp"
 
 #include <algorithm>
 
@@ -75,8 +76,10 @@ void CacheFlight::keep(const std::string& provider, const std::string& model, co
     const auto entry_id = cache_.database_.keep(fresh_);
     if (is_open_) cache_.flights_.forget(fresh_.key + fresh_.flight_id);
     is_open_ = false;
+    metrics().count_cache(entry_id ? CacheEvent::kept : CacheEvent::not_kept);
     if (entry_id) cache_.memory_.keep(fresh_.key, {*entry_id, body});
   } catch (const std::exception& error) {
+    metrics().count_cache(CacheEvent::not_kept);
     log_event(LogLevel::warning, "answer_not_kept", error.what());
   }
 }
@@ -161,6 +164,7 @@ void ResponseCache::listen() {
 
 std::shared_ptr<CacheFlight> ResponseCache::flight_of(const CacheQuestion& question,
                                                       const CacheWish& wish, bool is_awaited) {
+  metrics().count_cache(CacheEvent::miss);
   if (!wish.stores && !is_awaited) return nullptr;
   FreshAnswer fresh;
   fresh.organization_id = question.organization_id;
@@ -178,6 +182,7 @@ CachedAnswer ResponseCache::answer_of(const std::string& key, CacheReply reply,
   answer.model = std::move(reply.model);
   answer.saved_usd = std::move(reply.saved_usd);
   answer.age_s = reply.age_ms / 1000;
+  metrics().count_cache(reply.answer ? CacheEvent::database_hit : CacheEvent::memory_hit);
   if (reply.answer) {
     answer.body = std::move(*reply.answer);
     memory_.keep(key, {std::move(reply.entry_id), answer.body});
@@ -202,6 +207,7 @@ ResponseCache::Found ResponseCache::find(CacheQuestion question, const std::stri
   const auto until = Clock::now() + most;
   RunNews::Watch watch(news_, to_hex(key));
   int disappointments = 0;
+  bool has_waited = false;
   while (true) {
     const auto known = memory_.find(key);
     question.entry_id = known ? std::optional(known->entry_id) : std::nullopt;
@@ -223,6 +229,8 @@ ResponseCache::Found ResponseCache::find(CacheQuestion question, const std::stri
     case CacheOutcome::waiting:
       break;
     }
+    if (!has_waited) metrics().count_cache(CacheEvent::wait);
+    has_waited = true;
     if (disappointments == kMostDisappointments) return flight_of(question, wish, false);
     const auto look_again = Clock::now() + milliseconds(reply.lease_ms) + kLeaseMargin;
     bool told = false;

@@ -55,7 +55,7 @@ private:
 // by many threads.
 class ResponseCache {
 public:
-  // The most that is kept in memory.
+  // How much is kept in memory.
   struct Bounds {
     std::size_t answers = 0;
     std::size_t bytes = 0;
@@ -74,6 +74,9 @@ public:
   using Found = std::variant<CachedAnswer, std::shared_ptr<CacheFlight>>;
   Found find(CacheQuestion question, const std::string& key, const CacheWish& wish,
              RequestContext& context, std::chrono::milliseconds most, const std::atomic<bool>& cut);
+
+  // What is kept in memory.
+  Bounds held() const { return {memory_.size(), memory_.bytes()}; }
 
   // What the database says of an organization: whether it wants all its answers kept.
   void learn(const std::string& organization_id, bool caches_all);

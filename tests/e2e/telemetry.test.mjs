@@ -74,6 +74,50 @@ test('calls, attempts and refusals are counted, in Prometheus’ format', async 
   assert.ok(valueOf(metrics, 'holdfast_rate_limit_decisions_total') >= 3);
 });
 
+test('hits by tier, misses, waits and the memory of the cache show', async () => {
+  const gateway = await world.startGateway();
+  const other = await world.startGateway();
+  const body = { prompt: 'Hello, cache!', model: kModel, provider: 'openai', cache: true };
+  const ask = (by) => world.http('POST', '/api/ai/generate', { body, gateway: by });
+  const figures = async (by) => {
+    const { metrics } = await metricsOf(by);
+    const { cache } = (await world.http('GET', '/api/ai/telemetry', { gateway: by })).json;
+    const shown = {
+      hits: {
+        memory: valueOf(metrics, 'holdfast_cache_hits_total', { tier: 'memory' }),
+        database: valueOf(metrics, 'holdfast_cache_hits_total', { tier: 'database' }),
+      },
+      misses: valueOf(metrics, 'holdfast_cache_misses_total'),
+      waits: valueOf(metrics, 'holdfast_cache_waits_total'),
+      memory: { answers: valueOf(metrics, 'holdfast_cache_memory_answers'), bytes: valueOf(metrics, 'holdfast_cache_memory_bytes') },
+    };
+    return { shown, cache, kept: valueOf(metrics, 'holdfast_cache_answers_total', { outcome: 'kept' }) };
+  };
+  const planned = world.replay.next('chat_basic', { waits: true });
+  const first = ask(gateway);
+  await planned.arrived;
+  const second = ask(gateway);
+  while ((await figures(gateway)).shown.waits === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  planned.release();
+  const { text } = await first;
+  await second;
+  await ask(other);
+  await ask(other);
+  const usage = usageOf(fixture('chat_basic'));
+  world.expectEntry({ model: kModel, usage });
+  for (let hits = 0; hits < 3; hits++) world.expectEntry({ model: kModel, usage, hit: true });
+  const made = await figures(gateway);
+  assert.deepEqual(made.shown, made.cache);
+  assert.equal(made.kept, 1);
+  const { memory, ...counts } = made.shown;
+  assert.deepEqual(counts, { hits: { memory: 1, database: 0 }, misses: 1, waits: 1 });
+  assert.equal(memory.answers, 1);
+  assert.ok(memory.bytes > text.length / 2 && memory.bytes < 10 * text.length, `${memory.bytes} bytes`);
+  const read = await figures(other);
+  assert.deepEqual(read.shown, read.cache);
+  assert.deepEqual([read.shown.hits, read.shown.misses, read.shown.waits, read.kept], [{ memory: 1, database: 1 }, 0, 0, 0]);
+});
+
 test('a call in flight shows, and no secret, tenant or path of a caller’s choice does', async () => {
   const planned = world.replay.next('chat_basic', { waits: true });
   world.expectEntry({ model: kModel, usage: usageOf(fixture('chat_basic')) });
@@ -104,8 +148,12 @@ test('metrics are for this machine, or for who has the token', async () => {
 
 test('telemetry tells of all gateways’ calls', async () => {
   const other = await world.startGateway();
-  await call({ gateway: other });
-  const answer = await world.http('GET', '/api/ai/telemetry');
+  const [{ key }] = await world.database.query(
+    `SELECT api_key AS key FROM holdfast.create_api_key($1, 'limited', p_requests_per_minute => 100)`,
+    [world.organization.id],
+  );
+  await call({ key });
+  const answer = await world.http('GET', '/api/ai/telemetry', { gateway: other }); // which has asked nothing yet
   assert.equal(answer.status, 200, answer.text);
   const { metrics, circuitBreakers, rateLimits } = answer.json;
   const openai = metrics.providers.openai;
