@@ -77,12 +77,12 @@ Connection::Connection(const std::string& conninfo, const Deadline& give_up)
 
 void Connection::connect(const std::string& conninfo) {
   check_conninfo(conninfo);
-  // What comes after the conninfo has the last word; the two before it are defaults.
-  const std::array<const char*, 8> names = {
-      "tcp_user_timeout", "keepalives_idle", "dbname", "application_name",
-      "client_encoding",  nullptr,           nullptr,  nullptr};
-  const std::array<const char*, 8> values = {"15000", "30",    conninfo.c_str(), "holdfast-gateway",
-                                             "UTF8",  nullptr, nullptr,          nullptr};
+  // What comes after the conninfo has the last word; those before it are defaults.
+  const std::array<const char*, 6> names = {"tcp_user_timeout",          "keepalives_idle",
+                                            "fallback_application_name", "dbname",
+                                            "client_encoding",           nullptr};
+  const std::array<const char*, 6> values = {"15000",          "30",   "holdfast-gateway",
+                                             conninfo.c_str(), "UTF8", nullptr};
   handle_.reset(PQconnectStartParams(names.data(), values.data(), 1));
   if (!handle_) throw std::bad_alloc();
   const auto until = Clock::now() + kConnectWait;

@@ -43,7 +43,7 @@ async function start(name) {
   const gateway = await Gateway.start({
     database: world.database.conninfo,
     flags: ['--run-steps', '2', '--run-lease-ms', '1000'],
-    env: { OPENAI_BASE_URL: world.replay.baseUrl, OPENAI_API_KEY: key },
+    env: { OPENAI_BASE_URL: world.replay.baseUrl, OPENAI_API_KEY: key, PGAPPNAME: key },
   });
   gateways.set(key, gateway);
 }
@@ -58,6 +58,9 @@ async function kill(key) {
   gateway.signal('SIGKILL');
   counts.kills++;
   assert.equal((await gateway.ended).signal, 'SIGKILL');
+  // What it asked the database last may be under way still, and take a step that becomes ready meanwhile.
+  for (let left = 1; left > 0; )
+    left = await world.database.value('SELECT count(*)::int FROM pg_stat_activity WHERE application_name = $1', [key]);
 }
 
 async function revive() {
