@@ -135,11 +135,14 @@ Complaint set_redaction(Config& config, const std::string& text) {
   return std::nullopt;
 }
 
-Complaint set_approval_threshold(Config& config, const std::string& text) {
-  const auto usd = Usd::parse(text);
-  if (!usd || *usd < Usd() || *usd > Usd::most_given()) return "must be an amount in USD: 1.00";
-  config.approve_above_usd = text;
-  return std::nullopt;
+template <typename Field>
+std::function<Complaint(Config&, const std::string&)> amount(Field field) {
+  return [=](Config& config, const std::string& text) -> Complaint {
+    const auto usd = Usd::parse(text);
+    if (!usd || *usd < Usd() || *usd > Usd::most_given()) return "must be an amount in USD: 1.00";
+    field(config) = text;
+    return std::nullopt;
+  };
 }
 
 #define HOLDFAST_FIELD(member)                                                                     \
@@ -181,7 +184,8 @@ std::vector<Setting> call_settings() {
       {"--redaction", "ORCHESTRATOR_ENABLE_REDACTION", "true",
        "whether people and keys are taken out of all that is logged", set_redaction},
       {"--auto-approve-usd", "ORCHESTRATOR_AUTO_APPROVE_THRESHOLD_USD", "1.00",
-       "estimate in USD above which a call waits for an admin's approval", set_approval_threshold},
+       "estimate in USD above which a call waits for an admin's approval",
+       amount(HOLDFAST_FIELD(approve_above_usd))},
       {"--default-provider", "ORCHESTRATOR_DEFAULT_PROVIDER", "the cheapest for the call",
        "whose default model serves a request that names neither", set_default_provider},
   };
@@ -209,6 +213,15 @@ std::vector<Setting> rule_settings() {
       {"--circuit-breaker-cooldown-ms", "ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS",
        "what the database says", "life of an open breaker, which must be what the database keeps",
        number(1, 86400000, HOLDFAST_FIELD(rules.breaker_cooldown_ms))},
+      {"--max-workflow-steps", "ORCHESTRATOR_MAX_WORKFLOW_STEPS", "what the database says",
+       "steps of a workflow, which must be what the database keeps",
+       number(1, 1000, HOLDFAST_FIELD(rules.workflow_steps))},
+      {"--max-workflow-cost", "ORCHESTRATOR_MAX_WORKFLOW_COST", "what the database says",
+       "most USD of a run, which must be what the database keeps",
+       amount(HOLDFAST_FIELD(rules.workflow_cost_usd))},
+      {"--max-workflow-runtime-ms", "ORCHESTRATOR_MAX_WORKFLOW_RUNTIME_MS",
+       "what the database says", "longest run, which must be what the database keeps",
+       number(1, 2147483647, HOLDFAST_FIELD(rules.workflow_runtime_ms))},
   };
 }
 

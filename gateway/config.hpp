@@ -24,6 +24,9 @@ struct ExpectedRules {
   std::optional<int> global_rpm;
   std::optional<int> breaker_threshold_percent;
   std::optional<int> breaker_cooldown_ms;
+  std::optional<int> workflow_steps;
+  std::optional<std::string> workflow_cost_usd;
+  std::optional<int> workflow_runtime_ms;
 };
 
 // Everything an operator can set. `providers` are those with a key, in the registry's order; the

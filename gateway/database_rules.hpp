@@ -8,18 +8,21 @@
 
 namespace holdfast::gateway {
 
-// Whole numbers as text; nothing where there is no such limit, or no shared memory to keep it in.
+// Numbers as text; nothing where there is no such limit, or no shared memory to keep it in.
 struct RulesInForce {
   std::optional<std::string> user_rpm;
   std::optional<std::string> global_rpm;
   std::optional<std::string> breaker_threshold_percent;
   std::optional<std::string> breaker_open_ms;
+  std::optional<std::string> workflow_steps;
+  std::optional<std::string> workflow_cost_usd;
+  std::optional<std::string> workflow_runtime_ms;
 };
 
 RulesInForce read_rules(DatabasePool& pool);
 
 // What an operator runs to change a rule for all gateways.
-std::string statement_to_limit(const std::string& layer, int requests);
-std::string statement_to_set(const std::string& setting, int value);
+std::string statement_to_limit(const std::string& layer, const std::string& requests);
+std::string statement_to_set(const std::string& setting, const std::string& value);
 
 } // namespace holdfast::gateway

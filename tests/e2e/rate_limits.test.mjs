@@ -129,6 +129,9 @@ test('a gateway that is told of other limits than the database keeps does not st
     ['ORCHESTRATOR_RATE_LIMIT_GLOBAL_RPM', '8', "holdfast.set_rate_limit('global', 8)"],
     ['ORCHESTRATOR_CIRCUIT_BREAKER_THRESHOLD', '51', 'ALTER SYSTEM SET holdfast.breaker_threshold_percent = 51'],
     ['ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS', '1', 'ALTER SYSTEM SET holdfast.breaker_open_ms = 1'],
+    ['ORCHESTRATOR_MAX_WORKFLOW_STEPS', '21', 'ALTER SYSTEM SET holdfast.max_workflow_steps = 21'],
+    ['ORCHESTRATOR_MAX_WORKFLOW_COST', '1.50', 'ALTER SYSTEM SET holdfast.max_workflow_cost = 1.5'],
+    ['ORCHESTRATOR_MAX_WORKFLOW_RUNTIME_MS', '1', 'ALTER SYSTEM SET holdfast.max_workflow_runtime_ms = 1'],
   ]) {
     const { code, stderr } = await start({ [variable]: value });
     assert.equal(code, 1, stderr);
@@ -140,6 +143,9 @@ test('a gateway that is told of other limits than the database keeps does not st
         ORCHESTRATOR_RATE_LIMIT_USER_RPM: '7',
         ORCHESTRATOR_CIRCUIT_BREAKER_THRESHOLD: '50',
         ORCHESTRATOR_CIRCUIT_BREAKER_COOLDOWN_MS: '60000',
+        ORCHESTRATOR_MAX_WORKFLOW_STEPS: '20',
+        ORCHESTRATOR_MAX_WORKFLOW_COST: '1', // as 1.00 is
+        ORCHESTRATOR_MAX_WORKFLOW_RUNTIME_MS: '300000',
       },
     }),
   );
