@@ -220,7 +220,7 @@ void set_clock(Run& run, TimestampTz now) {
 
 RunLimits no_limits() {
   constexpr int kMost = 1'000'000'000;
-  return {kMost, Usd::most_given(), INT64_MAX / 1'000'000, kMost, kMost};
+  return {kMost, Usd::most_given(), INT64_MAX / 1'000'000, kMost, kMost, true};
 }
 
 void load(const Uuid& organization_id, const Uuid& run_id, Run& run) {

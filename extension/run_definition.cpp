@@ -46,7 +46,8 @@ void start() {
 }
 
 RunLimits limits() {
-  return {most_steps, Usd::parse(most_cost).value(), most_runtime_ms, most_retries, most_tokens};
+  return {most_steps, Usd::parse(most_cost).value(), most_runtime_ms, most_retries, most_tokens,
+          false};
 }
 
 } // namespace holdfast::run

@@ -231,7 +231,9 @@ Started begin(Start& request, TimestampTz now) {
   budget::pin_budgets(run.organization_id());
   if (std::optional<Started> earlier = repeated(request))
     return repeat(request, std::move(*earlier));
-  run.definition = parse_definition(request.definition, limits());
+  RunLimits most = limits();
+  most.delivers = request.run_id.has_value(); // of definitions, the built-in ones of intent alone
+  run.definition = parse_definition(request.definition, most);
   run.state.definition = &run.definition;
   run.state.input = JsonValue::parse(request.input).value_or(JsonValue());
   check_input(run.definition, run.state.input);

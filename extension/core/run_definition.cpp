@@ -139,8 +139,12 @@ const char* needed_member(const std::string& action) {
   return "template";
 }
 
-constexpr std::string_view kActions[] = {"generate", "template",    "pick",
-                                         "theme",    "personalize", "deliver"};
+constexpr std::string_view kActions[] = {"generate", "template", "pick", "theme", "personalize"};
+
+bool is_action(const std::string& name, const RunLimits& limits) {
+  if (name == "deliver") return limits.delivers;
+  return std::find(std::begin(kActions), std::end(kActions), name) != std::end(kActions);
+}
 
 void read_input(const Reader& reader, RunStep& step, const RunLimits& limits) {
   const JsonValue* object = reader.find("input", Kind::object);
@@ -240,9 +244,9 @@ RunStep read_step(const JsonValue& item, const RunLimits& limits) {
   reader.only({"id", "action", "provider", "model", "input", "onSuccess", "onFailure", "condition",
                "retry", "cache", "approval", "variants", "fallback", "schema", "description"});
   step.action = reader.text("action").value_or("generate");
-  if (std::find(std::begin(kActions), std::end(kActions), step.action) == std::end(kActions))
+  if (!is_action(step.action, limits))
     throw reader.fault("unknown_action", "There is no action \"" + step.action + "\".")
-        .hint("Actions are generate, template, pick, theme, personalize and deliver.");
+        .hint("Actions are generate, template, pick, theme and personalize.");
   step.provider = reader.text("provider");
   check_provider(reader, step.provider);
   step.model = reader.text("model");

@@ -15,8 +15,9 @@ struct RunLimits {
   int steps = 20;
   Usd cost = Usd::whole(1);
   std::int64_t timeout_ms = 300'000;
-  int attempts = 5;    // of one step
-  int tokens = 10'000; // of one step's answer
+  int attempts = 5;      // of one step
+  int tokens = 10'000;   // of one step's answer
+  bool delivers = false; // whether steps may hand documents to the operator's webhook
 };
 
 // One of several ways to do a step, drawn by weight.

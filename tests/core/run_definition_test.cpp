@@ -6,7 +6,9 @@ namespace holdfast {
 namespace {
 
 RunDefinition parse(const std::string& json) {
-  return parse_definition(json, RunLimits());
+  RunLimits limits;
+  limits.delivers = true;
+  return parse_definition(json, limits);
 }
 
 std::string with_steps(const std::string& steps, const std::string& more = "") {
@@ -102,6 +104,18 @@ TEST(RunDefinition, NamesTheStepAndTheFault) {
   };
   for (const auto& each : cases)
     EXPECT_EQ(fault_of(each.json), fault(each.step, each.kind)) << each.json.substr(0, 200);
+}
+
+TEST(RunDefinition, DeliversOnlyWhereItMay) {
+  const std::string json =
+      with_steps(R"({"id": "a", "action": "deliver", "input": {"document": {}}})");
+  EXPECT_EQ(parse(json).steps.size(), 1u);
+  try {
+    parse_definition(json, RunLimits());
+    FAIL() << "a definition of a tenant delivers";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.detail(), fault("a", "unknown_action"));
+  }
 }
 
 TEST(RunDefinition, HasAtMostTwentySteps) {

@@ -10,7 +10,9 @@ namespace {
 class Plan {
 public:
   explicit Plan(const std::string& steps, const std::string& input = "{}") {
-    definition_ = parse_definition(R"({"name": "w", "steps": [)" + steps + "]}", RunLimits());
+    RunLimits limits;
+    limits.delivers = true;
+    definition_ = parse_definition(R"({"name": "w", "steps": [)" + steps + "]}", limits);
     run_.definition = &definition_;
     run_.input = JsonValue::parse(input).value();
     run_.steps.resize(definition_.steps.size());

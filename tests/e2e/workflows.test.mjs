@@ -135,6 +135,8 @@ test('what is wrong is said, and changes nothing', async () => {
   assert.equal(refused.status, 422, refused.text);
   assert.deepEqual([refused.json.code, refused.json.step, refused.json.fault], ['invalid_definition', 'a', 'unknown_variable']);
   assert.equal((await post('create', { ...kDefinition, settings: {} })).status, 409);
+  const sending = await post('run', { workflow: { name: 'w', steps: [{ id: 'a', action: 'deliver', input: { document: {} } }] } });
+  assert.deepEqual([sending.status, sending.json.fault], [422, 'unknown_action'], sending.text);
   assert.equal((await post('run', { workflow: { name: 'w', steps } })).status, 422);
   assert.equal((await post('run', {})).json.code, 'bad_value');
   assert.equal((await post('run', { workflow: 'greeting', workflowId: world.organization.id })).status, 400);
