@@ -1,17 +1,21 @@
 #include "gateway/client_socket.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
+#include <utility>
 
 namespace holdfast::gateway {
 namespace {
 
 constexpr std::chrono::milliseconds kWriteWait{30000};
+constexpr std::size_t kBufferBytes = 8192;
 
 // While others wait, a request may take this long, and longer when it comes at this rate.
 constexpr std::chrono::milliseconds kShortWait{1000};
@@ -29,6 +33,13 @@ short poll_socket(socket_t socket, short events, std::chrono::milliseconds time)
     if (found > 0) return entry.revents;
     if (found == 0 || errno != EINTR) return 0;
   }
+}
+
+// The head of an answer, which its body follows at once. (100 Continue has none.)
+bool is_head(std::string_view text) {
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  return text.size() > 16 && text.size() <= kBufferBytes && text.substr(0, 9) == "HTTP/1.1 " &&
+         text[9] != '1' && text.substr(text.size() - kEnd.size()) == kEnd;
 }
 
 void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, int& port) {
@@ -68,6 +79,8 @@ bool ClientSocket::peer_has_closed() const {
 }
 
 void ClientSocket::linger(std::chrono::milliseconds time) {
+  flush();
+  buffer_.resize(kBufferBytes);
   shutdown(socket_, SHUT_WR);
   const auto until = Clock::now() + time;
   for (;;) {
@@ -82,7 +95,14 @@ bool ClientSocket::is_readable() const {
 }
 
 bool ClientSocket::is_writable() const {
+  // Before a piece of a stream: its head goes out even if that piece is long in coming.
+  if (!head_.empty() && !flush()) return false;
   return poll_socket(socket_, POLLOUT, kWriteWait) == POLLOUT && !peer_has_closed();
+}
+
+ssize_t ClientSocket::receive() {
+  buffer_.resize(kBufferBytes);
+  return recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
 }
 
 bool ClientSocket::is_trickle() const {
@@ -93,7 +113,8 @@ bool ClientSocket::is_trickle() const {
 }
 
 bool ClientSocket::fill() {
-  while (poll_socket(socket_, POLLIN, std::chrono::milliseconds(0)) == 0) {
+  ssize_t received = receive();
+  while (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(read_until_ - Clock::now());
     if (left.count() <= 0 || (is_trickle() && others_wait_())) {
@@ -101,12 +122,16 @@ bool ClientSocket::fill() {
       return false;
     }
     poll_socket(socket_, POLLIN, std::min(left, kWaitSlice));
+    received = receive();
   }
-  const ssize_t received = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
   begin_ = 0;
   end_ = received > 0 ? static_cast<std::size_t>(received) : 0;
   read_bytes_ += end_;
   return received > 0;
+}
+
+void ClientSocket::rest() {
+  std::vector<char>().swap(buffer_); // gives the memory back
 }
 
 ssize_t ClientSocket::read(char* data, size_t size) {
@@ -123,14 +148,39 @@ ssize_t ClientSocket::read(char* data, size_t size) {
   return static_cast<ssize_t>(taken);
 }
 
-ssize_t ClientSocket::write(const char* data, size_t size) {
-  for (;;) {
-    const ssize_t sent = send(socket_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) return sent;
+bool ClientSocket::send_all(std::string_view first, std::string_view second) const {
+  while (!first.empty() || !second.empty()) {
+    std::array<iovec, 2> parts{iovec{const_cast<char*>(first.data()), first.size()},
+                               iovec{const_cast<char*>(second.data()), second.size()}};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    const ssize_t sent = sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      const std::size_t of_first = std::min(static_cast<std::size_t>(sent), first.size());
+      first.remove_prefix(of_first);
+      second.remove_prefix(static_cast<std::size_t>(sent) - of_first);
+      continue;
+    }
     if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
-    if ((poll_socket(socket_, POLLOUT, kWriteWait) & POLLOUT) == 0) return -1;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+    if ((poll_socket(socket_, POLLOUT, kWriteWait) & POLLOUT) == 0) return false;
   }
+  return true;
+}
+
+bool ClientSocket::flush() const {
+  const std::string head = std::exchange(head_, {});
+  return send_all(head, {});
+}
+
+ssize_t ClientSocket::write(const char* data, size_t size) {
+  if (head_.empty() && is_head({data, size})) {
+    head_.assign(data, size);
+    return static_cast<ssize_t>(size);
+  }
+  const std::string head = std::exchange(head_, {});
+  return send_all(head, {data, size}) ? static_cast<ssize_t>(size) : -1;
 }
 
 void ClientSocket::get_remote_ip_and_port(std::string& ip, int& port) const {

@@ -3,17 +3,19 @@
 
 #include "gateway/http_library.hpp"
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace holdfast::gateway {
 
-// Owns the socket. What one request may send is bounded in bytes and in time as a whole, so that
-// neither endless headers nor a trickle of bytes keeps a worker; while others wait, a trickle is
-// not waited for at all. A read or write that meets a bound fails.
+// Owns the socket. An answer's head goes out together with what follows it. What one request may
+// send is bounded in bytes and in time as a whole, so that neither endless headers nor a trickle of
+// bytes keeps a worker; while others wait, a trickle is not waited for at all. A read or write that
+// meets a bound fails.
 class ClientSocket : public httplib::Stream {
 public:
   using Clock = std::chrono::steady_clock;
@@ -34,6 +36,16 @@ public:
   // Whether a request's first byte is there, waiting for it at most that long.
   bool wait_for_data(std::chrono::milliseconds time) const;
 
+  // Sends what is still to go out: a head without a body.
+  bool flush() const;
+
+  // Lets go of what only a request needs. Nothing may be waiting to be read.
+  void rest();
+
+  // How many requests it has brought.
+  int requests = 0;
+  int descriptor() const { return socket_; }
+
   // Whether the client has closed its side, or the connection is broken.
   bool peer_has_closed() const;
 
@@ -53,10 +65,13 @@ public:
 private:
   bool fill();
   bool is_trickle() const;
+  ssize_t receive();
+  bool send_all(std::string_view first, std::string_view second) const;
 
   socket_t socket_;
   std::function<bool()> others_wait_;
-  std::array<char, 8192> buffer_{};
+  std::vector<char> buffer_;
+  mutable std::string head_; // not sent yet
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t allowed_bytes_ = 0;

@@ -36,7 +36,7 @@ struct Config {
   int listen_port = 8787;
   std::string database;
   int database_pool_size = 16;
-  int threads = 128;
+  int threads = 1024;
   std::size_t max_body_bytes = 1048576;
   std::size_t max_prompt_bytes = 51200;
   int default_max_tokens = 1024;

@@ -134,6 +134,14 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
   return services.settlements.drain(deadline);
 }
 
+// A place for each request and step that can be at work.
+SettlementBounds settlement_bounds(const Config& config) {
+  SettlementBounds bounds;
+  bounds.max_calls =
+      std::max(bounds.max_calls, static_cast<std::size_t>(config.threads + config.run_steps));
+  return bounds;
+}
+
 } // namespace
 
 int run_gateway(const Config& config, const ConfigReader& reread, const ProcessSignals& signals) {
@@ -155,7 +163,8 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   RunNews news;
   Transport transport;
   SettlementQueue settlements(
-      [&](const Resolution& resolution) { return try_resolution(database, resolution); }, {});
+      [&](const Resolution& resolution) { return try_resolution(database, resolution); },
+      settlement_bounds(config));
   HoldKeeper holds(
       [&](const std::string& organization_id, const std::string& hold_id) {
         return extend(database, config, organization_id, hold_id);

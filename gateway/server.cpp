@@ -21,12 +21,24 @@ constexpr std::size_t kMostHeadBytes = 65536;
 constexpr milliseconds kHeadWait{10000};
 constexpr milliseconds kBodyWait{60000};
 constexpr milliseconds kIdleWait{15000};
-constexpr milliseconds kFreshWait{1000};
-constexpr milliseconds kIdleSlice{50};
+// The next request of a busy client finds its thread waiting.
+constexpr milliseconds kBusyWait{50};
+constexpr std::size_t kMostIdle = 16384;
 constexpr milliseconds kLinger{500};
 constexpr milliseconds kRefusedLinger{100};
 constexpr int kMostRequestsPerConnection = 1000;
 constexpr int kBacklog = 511;
+
+// What the library sees of the workers, which outlive its listening.
+class LibraryQueue : public httplib::TaskQueue {
+public:
+  explicit LibraryQueue(WorkerPool& workers) : workers_(workers) {}
+  void enqueue(std::function<void()> task) override { workers_.enqueue(std::move(task)); }
+  void shutdown() override { workers_.shutdown(); }
+
+private:
+  WorkerPool& workers_;
+};
 
 // The library's callbacks name the request, not the connection; a worker serves one at a time.
 thread_local RequestContext* current_request = nullptr;
@@ -244,10 +256,14 @@ std::optional<HttpError> check_head(const httplib::Request& request,
 }
 
 Server::Server(ServerBounds bounds, std::vector<Route> routes)
-    : bounds_(std::move(bounds)), routes_(std::move(routes)) {
-  new_task_queue = [this] {
-    return std::make_unique<WorkerPool>(bounds_.threads, bounds_.threads, waiting_).release();
-  };
+    : bounds_(std::move(bounds)), routes_(std::move(routes)),
+      workers_(bounds_.threads, bounds_.threads, waiting_),
+      idle_(
+          [this](std::shared_ptr<ClientSocket> client) {
+            workers_.enqueue([this, client] { serve_as(WorkerPool::lane(), client); });
+          },
+          kMostIdle) {
+  new_task_queue = [this] { return std::make_unique<LibraryQueue>(workers_).release(); };
   set_tcp_nodelay(true);
   // Without SO_REUSEPORT, so that an address that is taken is an error.
   set_socket_options([](socket_t socket) {
@@ -329,43 +345,44 @@ bool Server::serve() {
 
 void Server::stop() {
   stopping_ = true;
+  idle_.end();
   // Wakes accept(). The library's stop() would also cut the streams that are running.
   ::shutdown(svr_sock_, SHUT_RDWR);
 }
 
 bool Server::process_and_close_socket(socket_t socket) {
-  ClientSocket client(socket, [this] { return waiting_ > 0; });
   const auto lane = WorkerPool::lane();
-  if (lane == WorkerPool::Lane::drop) return false;
+  serve_as(lane, std::make_shared<ClientSocket>(socket, [this] { return waiting_ > 0; }));
+  return lane == WorkerPool::Lane::serve;
+}
+
+void Server::serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>& client) {
+  if (lane == WorkerPool::Lane::drop) return;
   try {
     if (lane == WorkerPool::Lane::refuse) {
-      refuse(client);
+      refuse(*client);
     } else {
       serve_connection(client);
     }
   } catch (const std::exception& error) {
     log_event(LogLevel::error, "internal_error", error.what());
   }
-  return lane == WorkerPool::Lane::serve;
 }
 
-void Server::serve_connection(ClientSocket& client) {
-  for (int served = 1; wait_for_request(client, served == 1); ++served) {
-    if (serve_one(client, served == kMostRequestsPerConnection || stopping_)) continue;
-    client.linger(kLinger);
+// Serves until the client pauses. Its thread waits for it a moment, unless others need the thread.
+void Server::serve_connection(const std::shared_ptr<ClientSocket>& client) {
+  for (;;) {
+    const bool is_fresh = client->requests == 0;
+    if (!client->wait_for_data(waiting_ > 0 ? milliseconds(0) : kBusyWait)) {
+      if (!stopping_)
+        idle_.park(client, ClientSocket::Clock::now() + (is_fresh ? kHeadWait : kIdleWait));
+      return;
+    }
+    ++client->requests;
+    if (serve_one(*client, client->requests == kMostRequestsPerConnection || stopping_)) continue;
+    client->linger(kLinger);
     return;
   }
-}
-
-// Idle connections give way to new ones, and to a stop; a fresh one is given a moment.
-bool Server::wait_for_request(const ClientSocket& client, bool first) const {
-  const auto begun = ClientSocket::Clock::now();
-  while (!client.wait_for_data(kIdleSlice)) {
-    const auto idle = ClientSocket::Clock::now() - begun;
-    if (stopping_ || idle >= (first ? kHeadWait : kIdleWait)) return false;
-    if (waiting_ > 0 && (!first || idle >= kFreshWait)) return false;
-  }
-  return true;
 }
 
 bool Server::serve_one(ClientSocket& client, bool last) {
@@ -391,9 +408,10 @@ bool Server::serve_one(ClientSocket& client, bool last) {
     // Chunks bring some bytes of their own with them.
     client.allow(bounds_.max_body_bytes * 2 + kMostHeadBytes, kBodyWait);
   });
+  const bool sent = client.flush();
   current_request = nullptr;
   current_client = nullptr;
-  return went_well && !closed && !context.unread;
+  return sent && went_well && !closed && !context.unread;
 }
 
 void Server::refuse(ClientSocket& client) {

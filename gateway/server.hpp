@@ -2,7 +2,9 @@
 #pragma once
 
 #include "gateway/client_address.hpp"
+#include "gateway/client_socket.hpp"
 #include "gateway/http_library.hpp"
+#include "gateway/idle_connections.hpp"
 #include "gateway/request_context.hpp"
 #include "gateway/worker_pool.hpp"
 
@@ -13,8 +15,6 @@
 #include <vector>
 
 namespace holdfast::gateway {
-
-class ClientSocket;
 
 // One endpoint: a path, in which `{name}` stands for one part of any text (request.matches has
 // them, from 1), and its method. The handler gets the whole body, "" for GET, and throws HttpError,
@@ -28,7 +28,7 @@ struct Route {
 };
 
 struct ServerBounds {
-  std::size_t threads = 128;
+  std::size_t threads = 1024;
   std::size_t max_body_bytes = 1048576;
   std::vector<Network> trusted_proxies;
 };
@@ -39,7 +39,8 @@ std::optional<HttpError> check_head(const httplib::Request& request,
                                     const std::vector<Route>& routes, std::size_t max_body_bytes);
 
 // Serves the routes. cpp-httplib parses and writes; the connection, its bounds and its threads are
-// ours, since the library bounds neither headers, nor chunked bodies, nor its queue.
+// ours, since the library bounds neither headers, nor chunked bodies, nor its queue. A request has
+// a thread while it is at work; a connection without one needs none.
 class Server : private httplib::Server {
 public:
   Server(ServerBounds bounds, std::vector<Route> routes);
@@ -56,10 +57,10 @@ public:
 
 private:
   bool process_and_close_socket(socket_t socket) override;
-  void serve_connection(ClientSocket& client);
+  void serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>& client);
+  void serve_connection(const std::shared_ptr<ClientSocket>& client);
   bool serve_one(ClientSocket& client, bool last);
   void refuse(ClientSocket& client);
-  bool wait_for_request(const ClientSocket& client, bool first) const;
   void set_handlers();
   void add_route(const Route& route);
 
@@ -67,6 +68,8 @@ private:
   std::vector<Route> routes_;
   std::atomic<bool> stopping_{false};
   std::atomic<int> waiting_{0};
+  WorkerPool workers_;
+  IdleConnections idle_; // goes first: it gives to the workers
 };
 
 } // namespace holdfast::gateway

@@ -1,6 +1,7 @@
 #include "gateway/worker_pool.hpp"
 
 #include <algorithm>
+#include <system_error>
 
 namespace holdfast::gateway {
 namespace {
@@ -12,12 +13,9 @@ thread_local WorkerPool::Lane current_lane = WorkerPool::Lane::serve;
 } // namespace
 
 WorkerPool::WorkerPool(std::size_t workers, std::size_t queue_length, std::atomic<int>& waiting)
-    : waiting_(waiting) {
+    : waiting_(waiting), workers_(workers) {
   serving_.most = queue_length;
   refusing_.most = kMostRefusing;
-  for (std::size_t i = 0; i < workers; ++i) {
-    threads_.emplace_back([this] { work(serving_, Lane::serve); });
-  }
   threads_.emplace_back([this] { work(refusing_, Lane::refuse); });
 }
 
@@ -32,7 +30,10 @@ WorkerPool::Lane WorkerPool::lane() {
 bool WorkerPool::offer(Line& line, std::function<void()>& task) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (line.tasks.size() >= line.most) return false;
+    if (ending_) return false;
+    if (&line == &serving_ && line.tasks.size() >= line.idle) add_thread();
+    const std::size_t served = std::min(line.tasks.size(), line.idle);
+    if (line.tasks.size() - served >= line.most) return false;
     line.tasks.push_back(std::move(task));
     publish(line);
   }
@@ -47,6 +48,17 @@ void WorkerPool::enqueue(std::function<void()> task) {
   current_lane = Lane::serve;
 }
 
+// It counts as idle from now on. Without it the connection waits for one of the others.
+void WorkerPool::add_thread() {
+  if (threads_.size() > workers_) return; // one of them refuses
+  try {
+    threads_.emplace_back([this] { work(serving_, Lane::serve); });
+    ++serving_.idle;
+  } catch (const std::system_error&) {
+    if (threads_.size() == 1) throw;
+  }
+}
+
 // A connection that an idle worker is just waking up for does not wait: kept connections would give
 // way to it, and their clients' next requests be lost.
 void WorkerPool::publish(const Line& line) {
@@ -57,11 +69,11 @@ void WorkerPool::publish(const Line& line) {
 
 void WorkerPool::work(Line& line, Lane as) {
   current_lane = as;
-  for (;;) {
+  for (bool is_counted = as == Lane::serve;; is_counted = false) {
     std::function<void()> task;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      ++line.idle;
+      if (!is_counted) ++line.idle;
       publish(line);
       line.arrived.wait(lock, [&] { return ending_ || !line.tasks.empty(); });
       --line.idle;

@@ -1,8 +1,6 @@
 // A bounded pool of workers with a bounded queue.
 #pragma once
 
-#include "gateway/http_library.hpp"
-
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -14,23 +12,24 @@
 
 namespace holdfast::gateway {
 
-// Runs each connection on one of `workers` threads. When they are all busy and the queue is full, a
-// connection goes to a thread that only refuses; when that cannot keep up either, it is dropped at
-// once by the thread that accepted it. The task learns from lane() which of these it is to do.
-class WorkerPool : public httplib::TaskQueue {
+// Runs each connection on one of at most `workers` threads, made as they are needed. When they are
+// all busy and the queue is full, a connection goes to a thread that only refuses; when that cannot
+// keep up either, it is dropped at once by the thread that accepted it. The task learns from lane()
+// which of these it is to do.
+class WorkerPool {
 public:
   enum class Lane { serve, refuse, drop };
 
   // `waiting` tells others how many connections wait though no worker is idle; it must outlive the
   // pool.
   WorkerPool(std::size_t workers, std::size_t queue_length, std::atomic<int>& waiting);
-  ~WorkerPool() override;
+  ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  void enqueue(std::function<void()> task) override;
-  // Ends the threads once all that was queued has run.
-  void shutdown() override;
+  void enqueue(std::function<void()> task);
+  // Ends the threads once all that was queued has run. What comes later is dropped.
+  void shutdown();
 
   // The lane of the calling thread.
   static Lane lane();
@@ -44,10 +43,12 @@ private:
   };
 
   void work(Line& line, Lane as);
+  void add_thread();
   void publish(const Line& line);
   bool offer(Line& line, std::function<void()>& task);
 
   std::atomic<int>& waiting_;
+  std::size_t workers_;
   std::mutex mutex_;
   Line serving_;
   Line refusing_;

@@ -40,7 +40,7 @@ TEST(ConfigTest, DefaultsAreThoseOfTheHelp) {
   const Config config = accepted({"--database", "dbname=x"});
   EXPECT_EQ(config.listen_host, "127.0.0.1");
   EXPECT_EQ(config.listen_port, 8787);
-  EXPECT_EQ(config.threads, 128);
+  EXPECT_EQ(config.threads, 1024);
   EXPECT_EQ(config.max_prompt_bytes, 51200U);
   EXPECT_EQ(config.limits.total_timeout_ms, 600000);
   EXPECT_EQ(config.hold_ttl_ms, 660000);
@@ -89,7 +89,7 @@ TEST(ConfigTest, ApprovalThresholdIsAnAmount) {
 }
 
 TEST(ConfigTest, BadValueIsRefusedByName) {
-  for (const char* value : {"0", "-1", "257", "x", "1.5", "", "99999999999999999999"}) {
+  for (const char* value : {"0", "-1", "4097", "x", "1.5", "", "99999999999999999999"}) {
     const std::string text = refused({"--database", "x", "--threads", value});
     EXPECT_NE(text.find("--threads must be"), std::string::npos) << value;
   }
@@ -225,7 +225,7 @@ TEST(ConfigTest, FileSaysWhatTheEnvironmentDoesNot) {
   const Config config = accepted({"--config", file.path()}, {{"HOLDFAST_DATABASE", "dbname=env"}});
   EXPECT_EQ(config.database, "dbname=env");
   EXPECT_EQ(config.max_retries, 5);
-  EXPECT_EQ(config.threads, 128);
+  EXPECT_EQ(config.threads, 1024);
   ASSERT_EQ(config.providers.size(), 1U);
   EXPECT_EQ(config.providers[0].api_key, "from-file");
   EXPECT_EQ(accepted({"--config=" + file.path(), "--max-retries", "1"}).max_retries, 1);
