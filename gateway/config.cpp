@@ -251,6 +251,9 @@ const std::vector<Setting>& settings() {
          number(0, 10000000, HOLDFAST_FIELD(cache_answers))},
         {"--cache-bytes", "", "67108864", "most memory of the kept answers",
          number(0, 68719476736, HOLDFAST_FIELD(cache_bytes))},
+        {"--spool", "", "none",
+         "folder for settlements that the database has not taken when the gateway stops",
+         [](Config& config, const std::string& text) { return set_text(config.spool, text); }},
         {"--run-steps", "", "16",
          "steps of workflows done at the same time; 0 leaves them to others",
          number(0, 256, HOLDFAST_FIELD(run_steps))},
@@ -512,6 +515,7 @@ std::vector<std::string> keep_start_settings(const Config& running, Config& next
   keep("--hold-ttl-ms", running.hold_ttl_ms, next.hold_ttl_ms);
   keep("--cache-answers", running.cache_answers, next.cache_answers);
   keep("--cache-bytes", running.cache_bytes, next.cache_bytes);
+  keep("--spool", running.spool, next.spool);
   keep("--run-steps", running.run_steps, next.run_steps);
   keep("--run-lease-ms", running.run_lease_ms, next.run_lease_ms);
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());

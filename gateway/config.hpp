@@ -52,6 +52,7 @@ struct Config {
   std::string approve_above_usd = "1.00"; // a dearer call waits for an approval
   int cache_answers = 10000;              // in memory
   std::int64_t cache_bytes = 67108864;
+  std::string spool;  // folder for settlements that a stop leaves
   int run_steps = 16; // done at the same time; 0: by other gateways
   int run_lease_ms = 30000;
   std::string default_provider;

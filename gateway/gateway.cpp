@@ -131,7 +131,10 @@ std::size_t drain(const Config& config, Services& services, Server& server, RunW
   }
   services.database.give_up_at(deadline);
   serving.wait();
-  return services.settlements.drain(deadline);
+  services.spool.stop();
+  return services.settlements.drain(deadline, [&services](const std::vector<Resolution>& left) {
+    return services.spool.write(left);
+  });
 }
 
 // A place for each request and step that can be at work.
@@ -165,6 +168,11 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   SettlementQueue settlements(
       [&](const Resolution& resolution) { return try_resolution(database, resolution); },
       settlement_bounds(config));
+  SettlementSpool spool(config.spool, [&](const Resolution& resolution) {
+    const ResolutionResult result = try_resolution(database, resolution);
+    if (result == ResolutionResult::refused) settlements.record_refused(resolution);
+    return result;
+  });
   HoldKeeper holds(
       [&](const std::string& organization_id, const std::string& hold_id) {
         return extend(database, config, organization_id, hold_id);
@@ -172,7 +180,7 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
       milliseconds(config.hold_ttl_ms));
   ResponseCache cache(database, {static_cast<std::size_t>(config.cache_answers),
                                  static_cast<std::size_t>(config.cache_bytes)});
-  Services services{live, database, transport, settlements, holds, cache};
+  Services services{live, database, transport, settlements, spool, holds, cache};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
       all_routes(services, workflows, runs, batches, news, desk, telemetry));

@@ -12,6 +12,7 @@
 #include "gateway/request_controls.hpp"
 #include "gateway/response_cache.hpp"
 #include "gateway/settlement_queue.hpp"
+#include "gateway/settlement_spool.hpp"
 #include "gateway/transport.hpp"
 
 #include <atomic>
@@ -30,6 +31,7 @@ struct Services {
   Database& database;
   Transport& transport;
   SettlementQueue& settlements;
+  SettlementSpool& spool;
   HoldKeeper& holds;
   ResponseCache& cache;
   std::atomic<bool> cut{false};

@@ -41,6 +41,8 @@ void write_gauges(std::string& text, Services& services) {
   gauge("holdfast_settlements_waiting", "Settlements that wait for the database.",
         settlements.waiting);
   gauge("holdfast_settlements_waiting_bytes", "Memory that they take.", settlements.bytes);
+  gauge("holdfast_spool_files", "Files of settlements that an earlier stop left.",
+        services.spool.files());
   write_metric(text, "holdfast_database_connections", "gauge", "Connections to the database.");
   write_sample(text, "holdfast_database_connections", metric_label("state", "busy"),
                std::to_string(pool.busy));

@@ -126,7 +126,7 @@ void SettlementQueue::work() {
   }
 }
 
-std::size_t SettlementQueue::drain(Clock::time_point deadline) {
+std::size_t SettlementQueue::drain(Clock::time_point deadline, const Spool& spool) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     draining_ = true;
@@ -134,16 +134,23 @@ std::size_t SettlementQueue::drain(Clock::time_point deadline) {
   }
   changed_.notify_all();
   if (worker_.joinable()) worker_.join();
-  std::deque<Kept> left;
+  std::deque<Kept> kept;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    left.swap(kept_);
+    kept.swap(kept_);
     kept_bytes_ = 0;
   }
+  std::vector<Resolution> left;
+  for (Kept& one : kept)
+    left.push_back(std::move(one.resolution));
+  const bool spooled = !left.empty() && spool && spool(left);
   std::size_t lost = 0;
-  for (const Kept& kept : left) {
-    log_resolution(LogLevel::error, "settlement_unsettled", kept.resolution);
-    if (kept.resolution.kind == Resolution::Kind::settle) ++lost;
+  for (const Resolution& resolution : left) {
+    if (spooled)
+      log_resolution(LogLevel::warning, "settlement_spooled", resolution);
+    else
+      log_resolution(LogLevel::error, "settlement_unsettled", resolution);
+    if (!spooled && resolution.kind == Resolution::Kind::settle) ++lost;
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   return lost + refused_;

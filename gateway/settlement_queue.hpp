@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace holdfast::gateway {
 
@@ -73,9 +74,13 @@ public:
   };
   Figures figures() const;
 
-  // Tries what waits until the deadline, logs each that is left with its figures, and returns how
-  // many settlements were lost to the ledger since the start: those left and those refused.
-  std::size_t drain(std::chrono::steady_clock::time_point deadline);
+  // Keeps what is left for the next gateway; false when it could not.
+  using Spool = std::function<bool(const std::vector<Resolution>&)>;
+
+  // Tries what waits until the deadline, gives what is left to the spool, logs each of these with
+  // its figures, and returns how many settlements were lost to the ledger since the start: those
+  // left without a spool, and those refused.
+  std::size_t drain(std::chrono::steady_clock::time_point deadline, const Spool& spool = nullptr);
 
 private:
   struct Kept {
