@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { Asker, cacheOf, kOn, question } from './support/asker.mjs';
+import { Asker, cacheOf, kModel, kOn, question } from './support/asker.mjs';
 import { World } from './support/world.mjs';
 
 let world;
@@ -49,23 +49,31 @@ test('a flight that fails frees those who wait for it', async () => {
   expectCall();
 });
 
-test('a flight whose gateway is killed is taken over', async () => {
+test('a gateway is killed that makes the answer: of those who wait through others one makes it, and the ledger is right', async () => {
   const doomed = await world.startGateway();
+  const others = [world.gateway, await world.startGateway()];
   const body = question();
   const lost = world.replay.next('chat_basic', { waits: true });
   const first = ask(body, kOn, { gateway: doomed }).catch((error) => error);
   await lost.arrived;
-  const second = ask(body);
+  const waiting = Array.from({ length: 6 }, (_, i) => ask(body, kOn, { gateway: others[i % 2] }));
   await awaited();
   doomed.signal('SIGKILL');
   await first;
-  world.replay.next('chat_basic');
-  const answer = await second; // as soon as the lease has run out
-  assert.equal(answer.status, 200, answer.text);
+  world.replay.next('chat_basic'); // one more call: verify() finds any other
+  const answers = await Promise.all(waiting); // as soon as the lease has run out
+  assert.deepEqual(answers.map(({ status }) => status), waiting.map(() => 200));
+  assert.deepEqual(answers.map(cacheOf).sort(), ['hit', 'hit', 'hit', 'hit', 'hit', 'miss']);
+  assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
   expectCall();
+  for (let hits = 0; hits < 5; hits++) expectHit();
   lost.release();
-  await world.database.query(
-    `SELECT holdfast.release_call(organization_id, hold_id) FROM holdfast.holds WHERE status = 'open'`);
+  // What the killed gateway's call may have cost is held, until an operator says what became of it.
+  assert.equal(await world.openHolds(), 1);
+  await world.database.query(`UPDATE holdfast.holds SET expires_at = now() - interval '1 second' WHERE status = 'open'`);
+  const unresolved = await world.database.query('SELECT * FROM holdfast.unresolved_calls WHERE organization_id = $1', [world.organization.id]);
+  assert.deepEqual(unresolved.map(({ provider, model }) => [provider, model]), [['openai', kModel]]);
+  await world.database.query(`SELECT holdfast.write_off_call($1, $2, 'its gateway was killed')`, [unresolved[0].hold_id, world.organization.id]);
 });
 
 test('who goes away while another makes the answer makes no call', async () => {
