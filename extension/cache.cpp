@@ -10,6 +10,7 @@
 #include "extension/organization_setting.hpp"
 #include "extension/pg/arguments.hpp"
 #include "extension/pg/jsonb.hpp"
+#include "extension/pg/keyed_row.hpp"
 #include "extension/pg/spi.hpp"
 #include "extension/rate_limit.hpp"
 
@@ -27,25 +28,39 @@ int most_entries = 0;
 int most_kb = 0;
 int most_answer_kb = 0;
 
-constexpr Oid kFindTypes[] = {UUIDOID, BYTEAOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID};
-pg::Statement find_entry(
-    "SELECT $6 IS NOT NULL AND EXISTS (SELECT FROM holdfast.idempotent_calls i"
-    "                            WHERE i.organization_id = $1 AND i.idempotency_key = $6),"
-    " e.entry_id, e.provider, e.model, e.prompt_tokens, e.completion_tokens, e.cached_tokens,"
-    " e.cache_write_tokens, e.reasoning_tokens, e.created_at,"
-    " CASE WHEN e.entry_id IS DISTINCT FROM $5 THEN e.answer END"
-    " FROM (VALUES (1)) one LEFT JOIN holdfast.ai_cache e"
-    " ON e.organization_id = $1 AND e.cache_key = $2 AND e.expires_at > $3"
-    " AND ($4 IS NULL OR e.created_at >= $4)",
-    kFindTypes);
+// Read and counted without the executor: a hit is to cost little.
+pg::KeyedTable entries("holdfast", "ai_cache", "ai_cache_pkey");
+pg::KeyedTable hits("holdfast", "ai_cache_hits", "ai_cache_hits_pkey");
 
-constexpr Oid kHitTypes[] = {UUIDOID, BYTEAOID};
-pg::Statement count_hit("INSERT INTO holdfast.ai_cache_hits AS h"
-                        " (organization_id, cache_key, slot, hits)"
-                        " VALUES ($1, $2, (pg_backend_pid() % 16)::smallint, 1)"
-                        " ON CONFLICT (organization_id, cache_key, slot)"
-                        " DO UPDATE SET hits = h.hits + 1",
-                        kHitTypes);
+// Columns of ai_cache.
+constexpr int kEntryId = 3;
+constexpr int kProvider = 4;
+constexpr int kModel = 5;
+constexpr int kPromptTokens = 6;
+constexpr int kCompletionTokens = 7;
+constexpr int kCachedTokens = 8;
+constexpr int kCacheWriteTokens = 9;
+constexpr int kReasoningTokens = 10;
+constexpr int kCreatedAt = 12;
+constexpr int kExpiresAt = 13;
+constexpr int kAnswer = 14;
+
+// Columns of ai_cache_hits.
+constexpr int kHits = 4;
+
+constexpr int kHitSlots = 16;
+
+constexpr Oid kCallTypes[] = {UUIDOID, TEXTOID};
+pg::Statement find_call("SELECT 1 FROM holdfast.idempotent_calls"
+                        " WHERE organization_id = $1 AND idempotency_key = $2",
+                        kCallTypes);
+
+constexpr Oid kHitTypes[] = {UUIDOID, BYTEAOID, INT2OID};
+pg::Statement add_hit("INSERT INTO holdfast.ai_cache_hits AS h"
+                      " (organization_id, cache_key, slot, hits) VALUES ($1, $2, $3, 1)"
+                      " ON CONFLICT (organization_id, cache_key, slot)"
+                      " DO UPDATE SET hits = h.hits + 1",
+                      kHitTypes);
 
 // A flight whose lease has run out is taken over; who waited for it waits on.
 constexpr Oid kFlightTypes[] = {UUIDOID, BYTEAOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
@@ -137,6 +152,7 @@ struct Asked {
   std::optional<Datum> ip;
   std::optional<std::string> route;
   std::string metadata;
+  Datum metadata_jsonb{};
   audit::Ids ids;
 };
 
@@ -152,7 +168,8 @@ struct Kept {
 
 // The result row.
 struct Found {
-  std::string outcome; // cached, limited, flight, waiting, pass
+  std::string outcome; // cached, limited, flight, waiting, pass, failed
+  std::string failure; // as JSON
   std::optional<Kept> kept;
   std::optional<Uuid> ledger_id;
   std::optional<Usd> saved;
@@ -191,11 +208,11 @@ Asked read_asked(const pg::Arguments& arguments, TimestampTz now) {
   }
   if (!arguments.is_null(12)) asked.ip = arguments.required(12, "p_ip");
   asked.route = arguments.optional_text(13, "p_route");
-  const Datum metadata = arguments.required(14, "p_metadata");
-  asked.metadata = pg::json_object_text(metadata, "p_metadata");
-  if (const auto id = pg::text_if_any(metadata, "requestId"))
+  asked.metadata_jsonb = arguments.required(14, "p_metadata");
+  asked.metadata = pg::json_object_text(asked.metadata_jsonb, "p_metadata");
+  if (const auto id = pg::text_if_any(asked.metadata_jsonb, "requestId"))
     asked.ids.request_id = parse_uuid(*id);
-  asked.ids.correlation_id = pg::text_if_any(metadata, "correlationId");
+  asked.ids.correlation_id = pg::text_if_any(asked.metadata_jsonb, "correlationId");
   return asked;
 }
 
@@ -212,27 +229,48 @@ struct Look {
 };
 
 Look look_up(const Asked& asked, TimestampTz now) {
-  pg::Parameters parameters = key_of(asked);
-  parameters.add(TimestampTzGetDatum(now));
-  if (asked.not_before)
-    parameters.add(TimestampTzGetDatum(*asked.not_before));
-  else
-    parameters.null();
-  parameters.add(asked.entry_id);
-  parameters.text(asked.call_key ? std::optional(asked.call_key->name) : std::nullopt);
-  const pg::Row row = find_entry.run(parameters)[0];
   Look look;
-  look.is_allowed = !row.boolean(1);
-  if (!look.is_allowed || row.is_null(2)) return look;
+  if (asked.call_key) {
+    pg::Parameters call;
+    call.add(asked.organization_id).text(asked.call_key->name);
+    if (!find_call.run(call).empty()) return look;
+  }
+  look.is_allowed = true;
+  const Datum key[] = {pg::from_uuid(asked.organization_id), pg::from_bytes(asked.cache_key)};
+  pg::KeyedRow found(entries, AccessShareLock);
+  if (!found.fetch(key, 2)) return look;
+  const pg::Row row = found.row();
+  const auto moment = [&](int column) { return DatumGetTimestampTz(row.datum(column)); };
+  if (moment(kExpiresAt) <= now) return look;
+  if (asked.not_before && moment(kCreatedAt) < *asked.not_before) return look;
   Kept kept;
-  kept.entry_id = row.uuid(2);
-  kept.provider = row.text(3);
-  kept.model = row.text(4);
-  kept.tokens = {row.integer(5), row.integer(6), row.integer(7), row.integer(8), row.integer(9)};
-  kept.created_at = DatumGetTimestampTz(row.datum(10));
-  kept.answer = row.optional_text(11);
+  kept.entry_id = row.uuid(kEntryId);
+  kept.provider = row.text(kProvider);
+  kept.model = row.text(kModel);
+  kept.tokens = {row.integer(kPromptTokens), row.integer(kCompletionTokens),
+                 row.integer(kCachedTokens), row.integer(kCacheWriteTokens),
+                 row.integer(kReasoningTokens)};
+  kept.created_at = moment(kCreatedAt);
+  if (kept.entry_id != asked.entry_id) kept.answer = row.text(kAnswer);
   look.kept = std::move(kept);
   return look;
+}
+
+// In this process's own part of the count, so that those who are given one answer do not wait for
+// each other.
+void count_hit(const Asked& asked) {
+  const std::int16_t slot = static_cast<std::int16_t>(MyProcPid % kHitSlots);
+  const Datum key[] = {pg::from_uuid(asked.organization_id), pg::from_bytes(asked.cache_key),
+                       Int16GetDatum(slot)};
+  {
+    pg::KeyedRow row(hits, RowExclusiveLock);
+    if (row.fetch(key, 3)) {
+      const int columns[] = {kHits};
+      const Datum values[] = {Int64GetDatum(row.row().bigint(kHits) + 1)};
+      if (row.update(columns, values, 1)) return;
+    }
+  }
+  add_hit.run(key_of(asked).add(Int16GetDatum(slot)));
 }
 
 // A hit reaches no provider and uses no tokens, but is a request like any other.
@@ -281,7 +319,7 @@ void record_hit(const Asked& asked, const organization::Key& key, const Kept& ke
   entry.ledger_id = *found.ledger_id;
   ledger::Entries().append(charge, costs, entry, now);
   found.saved = costs.list;
-  count_hit.run(key_of(asked));
+  count_hit(asked);
   audit::Entry told;
   told.organization_id = asked.organization_id;
   told.event = "cached";
@@ -294,7 +332,7 @@ void record_hit(const Asked& asked, const organization::Key& key, const Kept& ke
   told.prompt_tokens = kept.tokens.prompt;
   told.completion_tokens = kept.tokens.completion;
   told.cost = Usd();
-  audit::record(told, pg::from_jsonb_text(asked.metadata));
+  audit::record(told, asked.metadata_jsonb);
 }
 
 // Gives what is kept; false when the caller is to make the call after all.
@@ -350,6 +388,19 @@ Found find(const Asked& asked, TimestampTz now) {
   }
 }
 
+// A mistake as the outcome of one question among others.
+Found failed(const Error& error) {
+  Found found;
+  found.outcome = "failed";
+  found.failure = JsonObject()
+                      .text("sqlstate", error.sqlstate())
+                      .text("message", error.message())
+                      .text("detail", error.detail())
+                      .text("hint", error.hint())
+                      .str();
+  return found;
+}
+
 Datum found_row(const Found& found, TimestampTz now, FunctionCallInfo fcinfo) {
   pg::ResultRow row;
   row.text(found.outcome);
@@ -358,6 +409,8 @@ Datum found_row(const Found& found, TimestampTz now, FunctionCallInfo fcinfo) {
         .text(found.kept->answer)
         .text(found.kept->provider)
         .text(found.kept->model);
+  else if (found.outcome == "failed")
+    row.null().text(found.failure).null().null();
   else
     row.null().null().null().null();
   row.add(found.outcome == "cached" ? found.ledger_id : std::nullopt).add(found.saved);
@@ -417,6 +470,8 @@ std::optional<Uuid> keep(const pg::Arguments& arguments, TimestampTz now) {
 } // namespace
 
 void start() {
+  entries.watch();
+  hits.watch();
   constexpr int kMost = 100'000'000;
   const auto define = [](const char* name, const char* meaning, int* value, int standard,
                          int flags) {
@@ -438,12 +493,20 @@ using namespace holdfast;
 HOLDFAST_FUNCTION(holdfast_cached_call) {
   const pg::Arguments arguments(fcinfo);
   const TimestampTz now = GetCurrentTimestamp();
-  const cache::Asked asked = cache::read_asked(arguments, now);
-  organization::require(asked.organization_id);
   cache::Found found;
   {
     pg::Spi spi;
-    found = cache::find(asked, now);
+    const auto work = [&] {
+      const cache::Asked asked = cache::read_asked(arguments, now);
+      organization::require(asked.organization_id);
+      found = cache::find(asked, now);
+    };
+    // What is wrong with a question is found before anything is written, so that the others of its
+    // batch need no protection from it.
+    if (!arguments.boolean(15, "p_in_batch"))
+      work();
+    else if (const std::optional<Error> failure = pg::caught(work))
+      found = cache::failed(*failure);
   }
   return cache::found_row(found, now, fcinfo);
 }

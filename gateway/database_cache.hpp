@@ -3,6 +3,7 @@
 
 #include "gateway/chat.hpp"
 #include "gateway/database.hpp"
+#include "gateway/joined_work.hpp"
 
 #include <memory>
 #include <string>
@@ -60,11 +61,12 @@ struct FreshAnswer {
 
 class CacheDatabase {
 public:
-  explicit CacheDatabase(DatabasePool& pool) : pool_(pool) {}
+  explicit CacheDatabase(DatabasePool& pool);
 
   // Prepares every statement; throws as Database::check() does.
   void check();
 
+  // Those who ask at the same time share a transaction.
   CacheReply ask(const CacheQuestion& question);
   // The entry's id, nothing when it is not kept.
   std::optional<std::string> keep(const FreshAnswer& fresh);
@@ -74,7 +76,13 @@ public:
                   const std::string& flight_id);
 
 private:
+  // Nothing: the batch failed, and each is to be asked by itself.
+  using Questions = JoinedWork<CacheQuestion, std::optional<CacheReply>>;
+  std::vector<Questions::Outcome> ask_all(const std::vector<const CacheQuestion*>& questions);
+  CacheReply ask_one(const CacheQuestion& question);
+
   DatabasePool& pool_;
+  Questions questions_;
 };
 
 // Hears which flights have ended, on a connection of its own. For one thread.

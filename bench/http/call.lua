@@ -1,5 +1,5 @@
--- wrk: the same chat request under one API key after another. Arguments: a file of keys, one a line, and the upstream
--- that Portkey is to call.
+-- wrk: the same chat request under one API key after another. Arguments: a file of keys, one a line, the upstream that
+-- Portkey is to call, and what X-Holdfast-Cache is to say, if anything.
 local requests = {}
 local at = 0
 
@@ -11,6 +11,7 @@ function init(args)
       ["Authorization"] = "Bearer " .. key,
       ["x-portkey-provider"] = "openai",
       ["x-portkey-custom-host"] = args[2],
+      ["X-Holdfast-Cache"] = args[3],
     }, body)
   end
   math.randomseed(os.time() + tonumber(tostring(requests):match("0x(%x+)"), 16) % 1000003)

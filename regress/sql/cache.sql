@@ -43,6 +43,17 @@ SELECT outcome FROM holdfast.cached_call(:org, sha256(:'key'), :'ask', :'f2', p_
 SELECT outcome, answer_status, answer, estimated_cost AS first_cost
 FROM holdfast.open_call(:org, sha256(:'key'), 'gpt-4o-mini', 10, 10, p_providers => '{openai}', p_idempotency_key => 'k', p_fingerprint => 'p');
 
+-- Asked together, each has its own outcome, and what is wrong with one undoes no other.
+SELECT n, outcome, answer::jsonb ->> 'sqlstate' AS sqlstate
+FROM (VALUES (1, sha256(:'key'), :'ask'::bytea, NULL::uuid), (2, sha256('nobody'), :'ask', NULL),
+             (3, sha256(:'key'), :'ask', 'ca000000-0000-0000-0000-0000000000ff'), (4, sha256(:'key'), sha256('new'), NULL),
+             (5, sha256(:'key'), sha256('new'), NULL), (6, sha256(:'key'), 'short', NULL), (7, sha256(:'key'), :'ask', NULL)
+     ) asked (n, key_hash, cache_key, workflow_id),
+     LATERAL holdfast.cached_call(:org, key_hash, cache_key, :'f2', p_workflow_id => workflow_id, p_in_batch => true)
+ORDER BY n;
+SELECT holdfast.end_flight(:org, sha256('new'), :'f2');
+SELECT count(*) AS hits, count(DISTINCT id) AS entries FROM holdfast.ai_usage_ledger WHERE organization_id = :org AND cache_hit;
+
 -- Only what is asked for, all, or nothing: the organization decides.
 SELECT outcome FROM holdfast.cached_call(:org, sha256(:'key'), :'ask', :'f2', p_asked => false);
 SELECT holdfast.set_organization_settings(:org, p_cache => 'all');
