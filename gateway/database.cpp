@@ -3,6 +3,7 @@
 #include "gateway/database_approvals.hpp"
 #include "gateway/database_batches.hpp"
 #include "gateway/database_cache.hpp"
+#include "gateway/database_comparisons.hpp"
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
 #include "gateway/database_text.hpp"
@@ -177,6 +178,7 @@ void Database::check() {
     ApprovalDatabase(pool_).check();
     CacheDatabase(pool_).check();
     BatchDatabase(pool_).check();
+    ComparisonDatabase(pool_).check();
   } catch (const DatabaseUnavailable& error) {
     throw std::runtime_error(std::string("the database cannot be reached: ") + error.what());
   } catch (const DatabaseError& error) {

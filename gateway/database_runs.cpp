@@ -30,13 +30,14 @@ constexpr Statement kStartRun{
     " LATERAL holdfast.start_run(p_organization_id => $1::uuid, p_workflow_id => $3::uuid,"
     " p_name => $4::text, p_definition => $5::jsonb, p_input => $6::jsonb,"
     " p_user_id => coalesce($7::text, k.user_id), p_idempotency_key => $8::text,"
-    " p_api_key_id => k.api_key_id, p_ip => $9::inet, p_route => $10::text) r",
+    " p_api_key_id => k.api_key_id, p_ip => $9::inet, p_route => $10::text,"
+    " p_split_key => $11::text) r",
     false};
 
 #define HOLDFAST_RUN_COLUMNS                                                                       \
   "SELECT r.run_id, r.workflow_id, r.name, r.version, r.user_id, r.status, r.steps, r.error,"      \
   " r.total_cost_usd, r.total_latency_ms, to_json(r.created_at) #>> '{}',"                         \
-  " to_json(r.ended_at) #>> '{}', r.replay_token"                                                  \
+  " to_json(r.ended_at) #>> '{}', r.replay_token, r.replay_of"                                     \
   " FROM holdfast.authenticate_key(p_organization_id => $1::uuid, p_key_hash => $2::bytea) k,"
 
 constexpr Statement kGetRun{"holdfast_get_run",
@@ -147,6 +148,7 @@ RunView run_view(const Rows& rows, int row) {
   run.created_at = rows.text(row, 10);
   run.ended_at = rows.get(row, 11);
   run.replay_token = rows.text(row, 12);
+  run.replay_of = rows.get(row, 13);
   return run;
 }
 
@@ -232,7 +234,7 @@ StartedRun RunDatabase::start(const Caller& caller, const RunOrder& order) {
   const Rows rows =
       pool_.run(kStartRun, {caller.organization_id, bytea_text(caller.key_hash), order.workflow_id,
                             order.name, order.definition, order.input, order.user_id,
-                            order.idempotency_key, order.client_ip, order.route});
+                            order.idempotency_key, order.client_ip, order.route, order.split_key});
   need_row(rows, "start_run");
   return started_run(rows, 4);
 }

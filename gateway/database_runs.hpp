@@ -33,6 +33,7 @@ struct RunOrder {
   std::optional<std::string> name;
   std::optional<std::string> definition;
   std::string input = "{}";
+  std::optional<std::string> split_key; // the same draws the same variants
   std::optional<std::string> user_id;
   std::optional<std::string> idempotency_key;
   std::optional<std::string> client_ip;
@@ -72,6 +73,7 @@ struct RunView {
   std::string created_at;
   std::optional<std::string> ended_at;
   std::string replay_token;
+  std::optional<std::string> replay_of;
 
   bool has_ended() const { return ended_at.has_value(); }
 };

@@ -5,6 +5,7 @@
 #include "gateway/handler_approvals.hpp"
 #include "gateway/handler_batches.hpp"
 #include "gateway/handler_chat.hpp"
+#include "gateway/handler_comparisons.hpp"
 #include "gateway/handler_embeddings.hpp"
 #include "gateway/handler_generate.hpp"
 #include "gateway/handler_intent.hpp"
@@ -52,7 +53,7 @@ std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, Run
        {embedding_routes(services), approval_routes(services), messages_routes(services),
         generate_routes(services), status_routes(services), telemetry_routes(services, telemetry),
         workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news),
-        batch_routes(services, batches, news)}) {
+        batch_routes(services, batches, news), comparison_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   for (Route& route : routes)

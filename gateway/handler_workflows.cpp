@@ -26,33 +26,6 @@ struct Shop {
   RunNews& news;
 };
 
-std::string run_text(const RunView& run) {
-  ObjectText text;
-  text.add("runId", run.run_id)
-      .add("workflowId", run.workflow_id ? nlohmann::json(*run.workflow_id) : nlohmann::json())
-      .add("name", run.name)
-      .add("version", run.version)
-      .add("userId", run.user_id ? nlohmann::json(*run.user_id) : nlohmann::json())
-      .add("status", run.status)
-      .add_raw("steps", run.steps)
-      .add_raw("runError", run.error.value_or("null"))
-      .add_decimal("totalCostUSD", run.total_cost_usd)
-      .add_raw("totalLatencyMs", run.total_latency_ms)
-      .add("createdAt", run.created_at)
-      .add("endedAt", run.ended_at ? nlohmann::json(*run.ended_at) : nlohmann::json())
-      .add("replayToken", run.replay_token);
-  return text.text();
-}
-
-void send_run(const RunView& run, const RequestContext& context, httplib::Response& response) {
-  const bool failed = run.status == "failed" || run.status == "cancelled";
-  std::string body = with_member(run_text(run), "success", failed ? "false" : "true");
-  body = with_member(body, "requestId", nlohmann::json(context.request_id).dump());
-  response.status = run.has_ended() ? 200 : 202;
-  response.set_header("X-Holdfast-Cost", run.total_cost_usd.value_or("0"));
-  response.set_content(body, "application/json");
-}
-
 void create(const Shop& shop, RequestContext& context, const httplib::Request& request,
             const std::string& body, httplib::Response& response) {
   const Caller caller = caller_of(context, request);
@@ -95,6 +68,7 @@ void list_definitions(const Shop& shop, RequestContext& context, const httplib::
 RunOrder read_order(const RequestContext& context, const httplib::Request& request,
                     const nlohmann::json& body) {
   RunOrder order = read_run_order(context, request, body);
+  order.split_key = optional_text(body, "splitKey");
   const auto input = body.find("input");
   if (input == body.end() || input->is_null()) return order;
   if (!input->is_object()) throw bad_member("The field input must be an object.", "input");

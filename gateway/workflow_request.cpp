@@ -1,6 +1,7 @@
 #include "gateway/workflow_request.hpp"
 
 #include "gateway/bounded_json.hpp"
+#include "gateway/json_text.hpp"
 #include "gateway/request_controls.hpp"
 #include "gateway/request_json.hpp"
 
@@ -83,6 +84,34 @@ void accept_start(const StartedRun& started, const char* id_member, httplib::Res
       response.set_header(name, value);
   }
   if (started.duplicate) response.set_header("Idempotent-Replay", "true");
+}
+
+std::string run_text(const RunView& run) {
+  ObjectText text;
+  text.add("runId", run.run_id)
+      .add("workflowId", run.workflow_id ? nlohmann::json(*run.workflow_id) : nlohmann::json())
+      .add("name", run.name)
+      .add("version", run.version)
+      .add("userId", run.user_id ? nlohmann::json(*run.user_id) : nlohmann::json())
+      .add("status", run.status)
+      .add_raw("steps", run.steps)
+      .add_raw("runError", run.error.value_or("null"))
+      .add_decimal("totalCostUSD", run.total_cost_usd)
+      .add_raw("totalLatencyMs", run.total_latency_ms)
+      .add("createdAt", run.created_at)
+      .add("endedAt", run.ended_at ? nlohmann::json(*run.ended_at) : nlohmann::json())
+      .add("replayToken", run.replay_token)
+      .add("replayOf", run.replay_of ? nlohmann::json(*run.replay_of) : nlohmann::json());
+  return text.text();
+}
+
+void send_run(const RunView& run, const RequestContext& context, httplib::Response& response) {
+  const bool failed = run.status == "failed" || run.status == "cancelled";
+  std::string body = with_member(run_text(run), "success", failed ? "false" : "true");
+  body = with_member(body, "requestId", nlohmann::json(context.request_id).dump());
+  response.status = run.has_ended() ? 200 : 202;
+  response.set_header("X-Holdfast-Cost", run.total_cost_usd.value_or("0"));
+  response.set_content(body, "application/json");
 }
 
 void throw_definition_fault(const DatabaseError& error) {

@@ -29,6 +29,10 @@ RunOrder read_run_order(const RequestContext& context, const httplib::Request& r
 // names what is on record then.
 void accept_start(const StartedRun& started, const char* id_member, httplib::Response& response);
 
+// A run as it stands, as JSON. The whole answer is 202 while it goes on.
+std::string run_text(const RunView& run);
+void send_run(const RunView& run, const RequestContext& context, httplib::Response& response);
+
 // A definition's fault is not about a model.
 [[noreturn]] void throw_definition_fault(const DatabaseError& error);
 template <class Work>

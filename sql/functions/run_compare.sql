@@ -40,6 +40,10 @@ CREATE FUNCTION get_variant_results(p_organization_id uuid, p_workflow_id uuid, 
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM holdfast.require_organization(p_organization_id);
+    IF NOT EXISTS (SELECT FROM holdfast.ai_workflows w WHERE w.organization_id = p_organization_id AND w.workflow_id = p_workflow_id) THEN
+        RAISE EXCEPTION 'The organization has no workflow definition %.', p_workflow_id
+            USING ERRCODE = 'PT404', DETAIL = jsonb_build_object('workflow', p_workflow_id);
+    END IF;
     RETURN QUERY
     WITH done AS (
         SELECT s.step_id, s.variant, s.status, s.cost, s.latency_ms, o.outcome, o.score
@@ -61,7 +65,7 @@ BEGIN
     FROM done d GROUP BY 1, 2 ORDER BY 1, 2;
 END $$;
 COMMENT ON FUNCTION get_variant_results(uuid, uuid, text) IS
-'How the variants of a workflow''s steps compare: runs that drew each, how the step ended, its cost in USD and its time in ms, and the outcomes and scores that were recorded for those runs. Replays do not count. Raises PT403.';
+'How the variants of a workflow''s steps compare: runs that drew each, how the step ended, its cost in USD and its time in ms, and the outcomes and scores that were recorded for those runs. Replays do not count. Raises PT403, PT404.';
 
 CREATE FUNCTION replay_stored(p_organization_id uuid, p_run_id uuid) RETURNS uuid
     LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'holdfast_replay_stored';
@@ -69,7 +73,12 @@ COMMENT ON FUNCTION replay_stored(uuid, uuid) IS
 'Runs a run that has ended once more from the answers that its steps got, and returns the new run. For replay_run().';
 
 CREATE FUNCTION replay_run(p_replay_token uuid, p_organization_id uuid, p_mode text DEFAULT 'stored',
-                           OUT run_id uuid, OUT status text, OUT granted boolean)
+                           p_api_key_id uuid DEFAULT NULL, p_idempotency_key text DEFAULT NULL, p_ip inet DEFAULT NULL,
+                           p_route text DEFAULT NULL,
+                           OUT run_id uuid, OUT status text, OUT granted boolean, OUT duplicate boolean, OUT scope text,
+                           OUT limit_usd numeric, OUT spent numeric, OUT held numeric, OUT rate_layer text,
+                           OUT rate_limit bigint, OUT rate_remaining bigint, OUT rate_reset_ms integer,
+                           OUT retry_after_ms integer)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     first holdfast.workflow_runs;
@@ -85,20 +94,25 @@ BEGIN
         RAISE EXCEPTION 'The organization has no run with this replay token.'
             USING ERRCODE = 'PT404', DETAIL = jsonb_build_object('replayToken', p_replay_token);
     END IF;
-    granted := true;
     IF p_mode = 'stored' THEN
+        granted := true;
+        duplicate := false;
         run_id := holdfast.replay_stored(p_organization_id, first.run_id);
         SELECT r.status INTO status FROM holdfast.workflow_runs r
         WHERE r.organization_id = p_organization_id AND r.run_id = replay_run.run_id;
         RETURN;
     END IF;
-    SELECT r.run_id, r.status, r.granted INTO run_id, status, granted
+    SELECT r.run_id, r.status, r.granted, r.duplicate, r.scope, r.limit_usd, r.spent, r.held, r.rate_layer, r.rate_limit,
+           r.rate_remaining, r.rate_reset_ms, r.retry_after_ms
+    INTO run_id, status, granted, duplicate, scope, limit_usd, spent, held, rate_layer, rate_limit, rate_remaining,
+         rate_reset_ms, retry_after_ms
     FROM holdfast.start_run(p_organization_id, p_definition => first.definition, p_input => first.input,
-                            p_user_id => first.user_id, p_api_key_id => first.api_key_id,
+                            p_user_id => first.user_id, p_idempotency_key => p_idempotency_key,
+                            p_api_key_id => coalesce(p_api_key_id, first.api_key_id),
                             p_intent_workflow_id => first.intent_workflow_id, p_community_id => first.community_id,
-                            p_tool => first.tool, p_split_key => first.split_key) r;
+                            p_tool => first.tool, p_split_key => first.split_key, p_ip => p_ip, p_route => p_route) r;
     UPDATE holdfast.workflow_runs r SET replay_of = first.run_id, workflow_id = first.workflow_id
-    WHERE r.organization_id = p_organization_id AND r.run_id = replay_run.run_id;
+    WHERE NOT duplicate AND r.organization_id = p_organization_id AND r.run_id = replay_run.run_id;
 END $$;
-COMMENT ON FUNCTION replay_run(uuid, uuid, text) IS
-'Runs the run with this token (replay_token of ai_workflow_runs) once more, with its definition, its input and its variants. stored: from the answers that its steps got and the approvals that were given, at once and at no cost; a step that was not done then fails. providers: anew, under a hold of its own, and counted as a start of a run (status limited: a rate limit refused, and there is no run). Raises PT400, PT403, PT404, PT409 for a run that has not ended (stored), PT422 for one that its definition does not let run anew: what was delivered is delivered once (providers).';
+COMMENT ON FUNCTION replay_run(uuid, uuid, text, uuid, text, inet, text) IS
+'Runs the run with this token (replay_token of ai_workflow_runs) once more, with its definition, its input and its variants. stored: from the answers that its steps got and the approvals that were given, at once and at no cost; a step that was not done then fails. providers: anew, as start_run() begins it under p_idempotency_key, for the key p_api_key_id (NULL: that of the first run); not granted, limited, duplicate and the other columns are as there. Raises PT400, PT403, PT404, PT409 for a run that has not ended (stored), PT422 for one that its definition does not let run anew: what was delivered is delivered once (providers).';

@@ -25,6 +25,8 @@ Object.assign(kBodies, {
   IntentRequest: { input: kInput },
   IntentStepRequest: { instructions: 'Be brief.' },
   IntentReview: { keywords: ['cargo bike'] },
+  OutcomeRequest: { outcome: 'answered', score: 4.5 },
+  ReplayRequest: {},
   BatchRequest: { workflow: kEnding, inputs: [{}], maxTotalCost: 1 },
 });
 const kUsage = { prompt: 'userHello!'.length + 8 + 16, completion: 5 };
@@ -71,7 +73,7 @@ async function approvalTarget(path) {
   return { path: path.replace('{id}', waiting.json.approvalId), key };
 }
 
-// The path of an operation, about a run where it is about one, and the key that may call it.
+// The path of an operation, about a run where it is about one, what more its body says of that, and the key that may call it.
 async function target(path, operation, decided = true) {
   if (path.startsWith('/api/intent/')) return intentTarget(path);
   if (path.includes('/approvals')) return approvalTarget(path);
@@ -84,7 +86,10 @@ async function target(path, operation, decided = true) {
   const { json } = path.includes('/batches')
     ? await world.http('POST', '/api/workflows/batches', { body: { ...kBodies.BatchRequest, workflow } })
     : await world.http('POST', '/api/workflows/run', { body: { workflow } });
-  return { path: path.replace('{id}', json.batchId ?? json.runId), key: operation.security ? undefined : key };
+  const saved = path.endsWith('/variants') ? await world.http('POST', '/api/workflows/create', { body: kEnding }) : null;
+  const query = saved ? `?workflowId=${saved.json.workflowId}` : '';
+  const more = path.endsWith('/replay') ? { replayToken: json.replayToken } : {};
+  return { more, path: path.replace('{id}', json.batchId ?? json.runId) + query, key: operation.security ? undefined : key };
 }
 
 function schemaOf(content) {
@@ -116,8 +121,8 @@ for (const [path, methods] of Object.entries(kDocument.paths)) {
     const body = kBodies[schemaOf(operation.requestBody?.content)];
 
     test(`${method} ${path} answers as documented`, async () => {
-      const { path: actual, key } = await target(path, operation);
-      const answer = await world.http(method.toUpperCase(), actual, { body, key });
+      const { path: actual, key, more } = await target(path, operation);
+      const answer = await world.http(method.toUpperCase(), actual, { body: body && { ...body, ...more }, key });
       const [status] = Object.keys(operation.responses);
       assert.equal(answer.status, Number(status), answer.text);
       const { content } = operation.responses[status];
