@@ -396,6 +396,9 @@ RunDefinition parse_definition(std::string_view json, const RunLimits& limits) {
   for (std::size_t i = 0; i < definition.steps.size(); ++i)
     read_flow(steps->items[i], definition.steps[i], definition, caching);
   link_steps(definition, read_declared(reader));
+  if (std::none_of(definition.steps.begin(), definition.steps.end(),
+                   [](const RunStep& step) { return step.calls_provider(); }))
+    definition.most_cost = Usd(); // whatever the settings say: there is nothing to pay
   return definition;
 }
 

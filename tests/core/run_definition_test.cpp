@@ -106,6 +106,14 @@ TEST(RunDefinition, NamesTheStepAndTheFault) {
     EXPECT_EQ(fault_of(each.json), fault(each.step, each.kind)) << each.json.substr(0, 200);
 }
 
+TEST(RunDefinition, CostsNothingWithoutACall) {
+  const std::string local = R"({"id": "a", "action": "template", "input": {"template": "x"}})";
+  EXPECT_EQ(parse(with_steps(local)).most_cost, Usd());
+  EXPECT_EQ(parse(with_steps(local, R"(, "settings": {"maxTotalCost": 0.5})")).most_cost, Usd());
+  EXPECT_EQ(parse(with_steps(local + R"(, {"id": "b", "input": {"prompt": "x"}})")).most_cost,
+            Usd::whole(1));
+}
+
 TEST(RunDefinition, DeliversOnlyWhereItMay) {
   const std::string json =
       with_steps(R"({"id": "a", "action": "deliver", "input": {"document": {}}})");

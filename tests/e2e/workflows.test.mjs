@@ -165,3 +165,14 @@ test('a budget that does not hold the run refuses it with 402', async () => {
   assert.ok(refused.json.runId);
   await world.database.query('SELECT holdfast.set_budget($1, NULL)', [id]);
 });
+
+test('a run that may cost nothing asks no budget, and calls nobody', async () => {
+  const { id } = world.organization;
+  await world.database.query('SELECT holdfast.set_budget($1, 0)', [id]);
+  const local = await post('run', { workflow: { name: 'local', steps: [kAsking.steps[0]] } });
+  assert.deepEqual([local.status, local.json.status, local.json.totalCostUSD], [200, 'completed', 0], local.text);
+  const calling = await post('run', { workflow: { ...kDefinition, settings: { maxTotalCost: 0 } }, input: { name: 'Bob' } });
+  assert.deepEqual([calling.status, calling.json.success, calling.json.status], [200, false, 'failed'], calling.text);
+  assert.deepEqual([calling.json.runError.code, calling.json.runError.scope, calling.json.totalCostUSD], ['budget_exceeded', 'run', 0]);
+  await world.database.query('SELECT holdfast.set_budget($1, NULL)', [id]);
+});
