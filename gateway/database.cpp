@@ -13,7 +13,9 @@
 namespace holdfast::gateway {
 namespace {
 
-constexpr Statement kAlive{"holdfast_alive", "SELECT 1", true};
+// A standby answers, and takes nothing.
+constexpr Statement kAlive{"holdfast_alive",
+                           "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'", true};
 
 constexpr Statement kAuthenticateKey{
     "holdfast_authenticate_key",

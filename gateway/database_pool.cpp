@@ -15,6 +15,7 @@ constexpr auto kPlaceWait = std::chrono::seconds(3);
 constexpr int kPollSliceMs = 100;
 constexpr int kMostTries = 4;
 constexpr const char* kUnknownStatement = "26000";
+constexpr const char* kReadOnly = "25006";
 
 std::string field(const PGresult* result, int code) {
   const char* text = PQresultErrorField(result, code);
@@ -175,6 +176,11 @@ Rows Connection::run(const Statement& statement, const Parameters& parameters, b
   // Without an SQLSTATE it is libpq that speaks; 57P01 to 57P05 end the session.
   if (error.sqlstate.empty() || has_prefix(error.sqlstate, "57P")) {
     lose("the connection to the database was lost");
+  }
+  // A standby, or a primary that is none any more: a new connection may reach the right one.
+  if (error.sqlstate == kReadOnly) {
+    may_have_run = false;
+    lose("the database is read-only");
   }
   throw error;
 }

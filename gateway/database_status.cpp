@@ -3,7 +3,10 @@
 namespace holdfast::gateway {
 namespace {
 
-constexpr Statement kTelemetry{"holdfast_telemetry", "SELECT holdfast.get_telemetry()", true};
+// A standby has figures of its own, which are nobody's.
+constexpr Statement kTelemetry{
+    "holdfast_telemetry",
+    "SELECT holdfast.get_telemetry() WHERE current_setting('transaction_read_only') = 'off'", true};
 
 } // namespace
 

@@ -155,7 +155,8 @@ bool AppendTable::look_up_indexes(Relation table) {
 AppendedRows::AppendedRows(AppendTable& table) : appended_(table) {
   AppendTable* appended = &table;
   call([this, appended] {
-    for (;;) { // again where the table changed while we waited for it
+    PreventCommandIfReadOnly("INSERT"); // as the executor would
+    for (;;) {                          // again where the table changed while we waited for it
       appended->look_up();
       table_ = table_open(appended->table_, RowExclusiveLock);
       if (OidIsValid(appended->table_)) break;

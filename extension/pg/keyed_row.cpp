@@ -78,6 +78,7 @@ void KeyedTable::look_up() {
 KeyedRow::KeyedRow(KeyedTable& table, LOCKMODE mode) : keyed_(table) {
   KeyedTable* keyed = &table;
   call([this, keyed, mode] {
+    if (mode >= RowExclusiveLock) PreventCommandIfReadOnly("UPDATE"); // as the executor would
     for (;;) { // again where the table changed while we waited for it
       keyed->look_up();
       table_ = table_open(keyed->table_, mode);

@@ -109,6 +109,32 @@ test('the database is away: 503 with Retry-After, and no provider is called', as
   await gateway.stop();
 });
 
+test('the database is read-only, as a standby is: 503, and calls are made again once it is not', async () => {
+  const gateway = await world.startGateway();
+  const ask = () => world.http('POST', '/v1/chat/completions', { gateway, body: { model: 'gpt-5-nano', messages: kCall.messages } });
+  const health = () => world.http('GET', '/api/ai/health', { gateway, key: null });
+  const setReadOnly = async (value) => {
+    await world.database.admin.query(`ALTER DATABASE ${world.database.name} SET default_transaction_read_only = ${value}`);
+    await world.database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                                WHERE datname = current_database() AND usename = 'holdfast_gateway'`);
+  };
+  try {
+    await setReadOnly('on');
+    const refused = await ask();
+    assert.equal(refused.status, 503, refused.text);
+    assert.ok(Number(refused.headers.get('retry-after')) > 0);
+    assert.equal((await health()).status, 503);
+  } finally {
+    await world.database.admin.query(`ALTER DATABASE ${world.database.name} RESET default_transaction_read_only`);
+  }
+  world.replay.next('chat_basic');
+  const answer = await ask(); // on a new connection, without having been told
+  assert.equal(answer.status, 200, answer.text);
+  world.expectEntry({ model: 'gpt-5-nano', usage: usageOf(fixture('chat_basic')) });
+  assert.equal((await health()).status, 200);
+  await gateway.stop();
+});
+
 test('the database goes away in the middle of a call: its settlement is kept until it is back', async () => {
   const gateway = await world.startGateway({ database: wire.conninfo });
   const planned = world.replay.next('chat_basic', { waits: true });
