@@ -312,6 +312,44 @@ test('the memory saves reading the answer, and decides nothing', async () => {
   expectCall();
 });
 
+test('of many who ask the same at the same time each gets its own answer, or refusal', async () => {
+  const gateway = await world.startGateway({ flags: ['--cache-answers', '0'] });
+  const organizations = [world.organization, await world.newOrganization(), await world.newOrganization()];
+  const body = question();
+  for (const organization of organizations) {
+    await askFirst(body, kOn, { key: organization.key, gateway });
+    expectCall({ organization });
+  }
+  await world.database.query(
+    `UPDATE holdfast.ai_cache SET answer = replace(answer, '"chat.completion"', '"of ' || organization_id || '"')`);
+  const keyOf = async (more) => (await world.database.query(
+    `SELECT api_key AS key, api_key_id AS id FROM holdfast.create_api_key($1, 'one of many'${more})`, [world.organization.id]))[0];
+  const revoked = await keyOf('');
+  await world.database.query('SELECT holdfast.revoke_api_key($1, $2)', [revoked.id, world.organization.id]);
+  const bound = await keyOf(`, p_allowed_models => '{gpt-4o}'`);
+  const limited = await keyOf(', p_requests_per_minute => 1');
+  await ask(body, kOn, { key: limited.key, gateway });
+  expectHit();
+  const wishes = [];
+  for (let round = 0; round < 12; round++) {
+    for (const organization of organizations) wishes.push({ key: organization.key, status: 200, organization });
+    wishes.push({ key: revoked.key, status: 401 }, { key: bound.key, status: 403 }, { key: limited.key, status: 429 });
+    wishes.push({ key: world.organization.key, headers: { 'X-Holdfast-Workflow': randomUUID() }, status: 404 });
+  }
+  const answers = await Promise.all(wishes.map(({ key, headers }) => ask(body, { ...kOn, ...headers }, { key, gateway })));
+  for (const [at, { status, organization }] of wishes.entries()) {
+    assert.equal(answers[at].status, status, answers[at].text);
+    if (!organization) continue;
+    assert.equal(cacheOf(answers[at]), 'hit');
+    assert.equal(answers[at].json.object, `of ${organization.id}`);
+    expectHit({ organization });
+  }
+  const [{ hits, transactions }] = await world.database.query(
+    `SELECT count(*)::int AS hits, count(DISTINCT xmin::text)::int AS transactions FROM holdfast.ai_usage_ledger
+      WHERE cache_hit AND organization_id = ANY ($1)`, [organizations.slice(1).map(({ id }) => id)]);
+  assert.ok(transactions < hits, `${transactions} transactions for ${hits} hits`);
+});
+
 test('without the database there is no hit', async () => {
   const wire = await Wire.to(world.database);
   const gateway = await world.startGateway({ database: wire.conninfo });
