@@ -7,6 +7,7 @@ import { Asker, cacheOf, kModel, kOn, question } from './support/asker.mjs';
 import { Wire } from './support/database.mjs';
 import { chunksOf, fixture } from './support/fixtures.mjs';
 import { decimal, moneyIn, usd } from './support/money.mjs';
+import { readMetrics, valueOf } from './support/prometheus.mjs';
 import { World, readStream } from './support/world.mjs';
 
 let world;
@@ -336,7 +337,15 @@ test('of many who ask the same at the same time each gets its own answer, or ref
     wishes.push({ key: revoked.key, status: 401 }, { key: bound.key, status: 403 }, { key: limited.key, status: 429 });
     wishes.push({ key: world.organization.key, headers: { 'X-Holdfast-Workflow': randomUUID() }, status: 404 });
   }
-  const answers = await Promise.all(wishes.map(({ key, headers }) => ask(body, { ...kOn, ...headers }, { key, gateway })));
+  // Nobody is answered before all have come, so that they share transactions.
+  const blocker = await world.database.pool.connect();
+  await blocker.query('BEGIN; LOCK TABLE holdfast.ai_cache IN ACCESS EXCLUSIVE MODE');
+  const asked = Promise.all(wishes.map(({ key, headers }) => ask(body, { ...kOn, ...headers }, { key, gateway })));
+  const connections = async () => valueOf(readMetrics((await world.http('GET', '/metrics', { gateway })).text), 'process_open_fds');
+  while ((await connections()) < wishes.length) await new Promise((resolve) => setTimeout(resolve, 10));
+  await blocker.query('COMMIT');
+  blocker.release();
+  const answers = await asked;
   for (const [at, { status, organization }] of wishes.entries()) {
     assert.equal(answers[at].status, status, answers[at].text);
     if (!organization) continue;
