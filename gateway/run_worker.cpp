@@ -137,7 +137,7 @@ void RunWorker::stop() {
 
 bool RunWorker::wait_idle_until(Clock::time_point until) {
   std::unique_lock<std::mutex> lock(mutex_);
-  return changed_.wait_until(lock, until, [this] { return at_work() == 0; });
+  return changed_.wait_until(lock, until, [this] { return at_work() == 0 && !claiming_; });
 }
 
 int RunWorker::at_work() const {
@@ -162,10 +162,12 @@ void RunWorker::claim() {
       if (stopping_) return;
       has_work_ = false;
       places = std::min(free(), kMostClaimed);
+      if (places <= 0) continue;
+      claiming_ = true;
     }
-    if (places <= 0) continue;
     std::vector<ClaimedStep> steps = take_steps(places);
     const std::lock_guard<std::mutex> lock(mutex_);
+    claiming_ = false;
     has_work_ = has_work_ || !steps.empty(); // there may be more
     for (ClaimedStep& step : steps)
       waiting_.push_back(std::move(step));
@@ -272,7 +274,7 @@ void RunWorker::work() {
     ClaimedStep step;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      changed_.wait(lock, [this] { return !waiting_.empty() || ending_; });
+      changed_.wait(lock, [this] { return !waiting_.empty() || (ending_ && !claiming_); });
       if (waiting_.empty()) return;
       step = std::move(waiting_.front());
       waiting_.pop_front();

@@ -60,6 +60,7 @@ private:
   std::deque<ClaimedStep> waiting_;
   std::map<std::string, ClaimedStep> running_; // by run, step and fence
   bool has_work_ = true;
+  bool claiming_ = false; // what it takes comes to waiting_
   bool stopping_ = false;
   bool ending_ = false;
   std::vector<std::thread> threads_;

@@ -169,6 +169,25 @@ test('both are killed in the middle of a call: one that is started later carries
   assert.equal(await verify(run), 1);
 });
 
+test('a gateway that is stopped while it takes a step does that step', async () => {
+  world.replay.always('chat_basic');
+  // Whoever takes the step waits for this lock.
+  const block = await world.database.pool.connect();
+  await block.query('BEGIN; LOCK TABLE holdfast.workflow_run_attempts IN ACCESS EXCLUSIVE MODE');
+  const run = await begin();
+  let key;
+  while (!key)
+    key = await world.database.value(`SELECT max(application_name) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'claim_step'`);
+  const gateway = gateways.get(key);
+  gateways.delete(key);
+  gateway.signal('SIGTERM');
+  while (!gateway.log.includes('"stopping"')) await new Promise((resolve) => setTimeout(resolve, 5));
+  await block.query('COMMIT');
+  block.release();
+  assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+  assert.equal(await verify(run), 0);
+});
+
 test('a gateway that is stopped finishes the step it is at and leaves the next to another', async () => {
   const planned = world.replay.next('chat_basic', { waits: true });
   world.replay.always('chat_basic');
