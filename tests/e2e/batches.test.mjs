@@ -11,6 +11,7 @@ const kWorkflow = {
   steps: [{ id: 'hello', provider: 'openai', model: 'gpt-5-nano', input: { prompt: 'Greet {{input.name}}', maxTokens: 100 } }],
   settings: { maxTotalCost: 0.01, timeout: 60000 },
 };
+const kMany = Number(process.env.BATCH_INPUTS ?? 300);
 const kLocal = { name: 'local', steps: [{ id: 'a', action: 'template', input: { template: '<{{input.x}}>' } }] };
 
 let world;
@@ -107,13 +108,24 @@ test('a gateway that is killed in the middle of it leaves the rest to another', 
   await world.verify();
 });
 
-test('steps that need no provider are done by the hundred', async () => {
-  const begun = await post('', { workflow: kLocal, inputs: Array.from({ length: 300 }, (_, x) => ({ x })), maxActive: 100, maxTotalCost: 1 });
-  assert.equal(begun.status, 202, begun.text);
-  assert.equal((await watch(begun.json.batchId)).at(-1).data.completed, 300);
-  const { json } = await get(`/${begun.json.batchId}/results?after=299`);
-  assert.deepEqual([json.results[0].steps[0].output, json.next], ['<299>', null]);
-});
+// BATCH_INPUTS=10000 for the largest that there can be: how long it takes is told.
+for (const [what, workflow, maxActive] of [['need no provider', kLocal, 100], ['call a provider', kWorkflow, 16]])
+  test(`${kMany} runs that ${what}`, async () => {
+    world.replay.always('chat_basic');
+    const inputs = Array.from({ length: kMany }, (_, x) => (workflow === kLocal ? { x } : { name: `n${x}` }));
+    const since = performance.now();
+    const begun = await post('', { workflow, inputs, maxActive });
+    assert.equal(begun.status, 202, begun.text);
+    const accepted = performance.now();
+    const events = await watch(begun.json.batchId);
+    assert.equal(events.at(-1).data.completed, kMany);
+    const ended = performance.now();
+    const { json } = await get(`/${begun.json.batchId}/results?after=${kMany - 1}`);
+    assert.deepEqual([json.results[0].input, json.results[0].status, json.next], [inputs.at(-1), 'completed', null]);
+    if (workflow === kWorkflow) expectCharges(kMany);
+    await world.verify();
+    console.log(`${kMany} runs that ${what}: begun in ${Math.round(accepted - since)} ms, ended after ${Math.round(ended - since)} ms, ${events.length} events`);
+  });
 
 test('what is wrong is said, and holds nothing', async () => {
   const bad = await post('', { workflow: kWorkflow, inputs: [{ name: 'a' }, {}] });
