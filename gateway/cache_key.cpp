@@ -3,32 +3,68 @@
 #include "gateway/bounded_json.hpp"
 #include "gateway/ids.hpp"
 
+#include <array>
+#include <cstdio>
+
 namespace holdfast::gateway {
 namespace {
 
 using nlohmann::json;
 
-json message_json(const Message& message) {
-  json parts = json::array();
+// Values one after another, each with its length, so that no two lists of values are the same text.
+class KeyText {
+public:
+  KeyText& add(std::string_view value) {
+    text_ += std::to_string(value.size());
+    text_ += ':';
+    text_ += value;
+    return *this;
+  }
+  KeyText& add(std::int64_t value) { return add(std::to_string(value)); }
+  KeyText& add(double value) {
+    std::array<char, 32> digits{};
+    const int size = std::snprintf(digits.data(), digits.size(), "%.17g", value);
+    return add(std::string_view(digits.data(), static_cast<std::size_t>(size)));
+  }
+  KeyText& add_json(const json& value) {
+    if (value.is_null()) return none();
+    return add(dump_json(value));
+  }
+  template <class Value>
+  KeyText& add(const std::optional<Value>& value) {
+    return value ? add(*value) : none();
+  }
+  KeyText& add(const std::vector<std::string>& values) {
+    count(values.size());
+    for (const std::string& value : values)
+      add(value);
+    return *this;
+  }
+  // How many values follow.
+  KeyText& count(std::size_t values) {
+    text_ += '#';
+    text_ += std::to_string(values);
+    text_ += ':';
+    return *this;
+  }
+  KeyText& none() {
+    text_ += '-';
+    return *this;
+  }
+  const std::string& text() const { return text_; }
+
+private:
+  std::string text_;
+};
+
+void add_message(KeyText& key, const Message& message) {
+  key.add(message.role).count(message.parts.size());
   for (const ContentPart& part : message.parts)
-    parts.push_back({static_cast<int>(part.kind), part.text, part.detail});
-  json calls = json::array();
+    key.add(static_cast<std::int64_t>(part.kind)).add(part.text).add(part.detail);
+  key.count(message.tool_calls.size());
   for (const ToolCall& call : message.tool_calls)
-    calls.push_back({call.id, call.name, call.arguments});
-  return {message.role,         std::move(parts), std::move(calls),
-          message.tool_call_id, message.name,     message.refusal};
-}
-
-json candidates_json(const std::vector<Candidate>& candidates) {
-  json list = json::array();
-  for (const Candidate& candidate : candidates)
-    list.push_back({candidate.provider, candidate.model});
-  return list;
-}
-
-template <class Value>
-json optional_json(const std::optional<Value>& value) {
-  return value ? json(*value) : json();
+    key.add(call.id).add(call.name).add(call.arguments);
+  key.add(message.tool_call_id).add(message.name).add(message.refusal);
 }
 
 // What a provider is told, but answers the same without.
@@ -42,29 +78,22 @@ json answering_extra(json extra) {
 
 std::string cache_key(const CallOrder& order, std::string_view dialect) {
   const ChatRequest& chat = order.chat;
-  json messages = json::array();
+  KeyText key;
+  key.add(order.controls.key.organization_id).add(dialect).add(chat.model);
+  key.add(order.provider).count(order.candidates.size());
+  for (const Candidate& candidate : order.candidates)
+    key.add(candidate.provider).add(candidate.model);
+  key.add(order.routing);
+  key.add(order.fallbacks ? std::optional<std::int64_t>(*order.fallbacks) : std::nullopt);
+  key.add(order.capabilities).count(chat.messages.size());
   for (const Message& message : chat.messages)
-    messages.push_back(message_json(message));
-  const json whole = {{"organization", order.controls.key.organization_id},
-                      {"dialect", dialect},
-                      {"model", chat.model},
-                      {"provider", optional_json(order.provider)},
-                      {"candidates", candidates_json(order.candidates)},
-                      {"routing", order.routing},
-                      {"fallbacks", optional_json(order.fallbacks)},
-                      {"capabilities", order.capabilities},
-                      {"messages", std::move(messages)},
-                      {"tools", chat.tools},
-                      {"toolChoice", chat.tool_choice},
-                      {"responseFormat", chat.response_format},
-                      {"stop", chat.stop},
-                      {"temperature", optional_json(chat.temperature)},
-                      {"topP", optional_json(chat.top_p)},
-                      {"seed", optional_json(chat.seed)},
-                      {"maxTokens", chat.max_tokens},
-                      {"choices", chat.choices},
-                      {"extra", answering_extra(chat.extra)}};
-  return sha256(dump_json(whole));
+    add_message(key, message);
+  key.add_json(chat.tools).add_json(chat.tool_choice).add_json(chat.response_format);
+  key.add(chat.stop);
+  key.add(chat.temperature).add(chat.top_p).add(chat.seed);
+  key.add(static_cast<std::int64_t>(chat.max_tokens)).add(static_cast<std::int64_t>(chat.choices));
+  key.add_json(answering_extra(chat.extra));
+  return sha256(key.text());
 }
 
 } // namespace holdfast::gateway

@@ -2,8 +2,10 @@
 
 #include "extension/core/uuid.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdexcept>
@@ -11,11 +13,27 @@
 namespace holdfast::gateway {
 namespace {
 
+constexpr std::size_t kUuidBytes = 16;
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 std::string with_dashes(const std::string& hex) {
   return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
          hex.substr(16, 4) + "-" + hex.substr(20);
+}
+
+// Asked for in advance, for each time it costs more than the rest of an id.
+std::array<std::uint8_t, kUuidBytes> random_bytes() {
+  thread_local std::array<std::uint8_t, kUuidBytes * 64> stock;
+  thread_local std::size_t used = stock.size();
+  if (used == stock.size()) {
+    if (RAND_bytes(stock.data(), static_cast<int>(stock.size())) != 1)
+      throw std::runtime_error("the system gave no random bytes");
+    used = 0;
+  }
+  std::array<std::uint8_t, kUuidBytes> bytes{};
+  std::copy_n(stock.begin() + static_cast<std::ptrdiff_t>(used), bytes.size(), bytes.begin());
+  used += bytes.size();
+  return bytes;
 }
 
 bool dash_belongs_at(std::size_t index) {
@@ -25,10 +43,7 @@ bool dash_belongs_at(std::size_t index) {
 } // namespace
 
 std::string new_uuid() {
-  std::array<std::uint8_t, 16> random{};
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) {
-    throw std::runtime_error("the system gave no random bytes");
-  }
+  const std::array<std::uint8_t, kUuidBytes> random = random_bytes();
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
   return uuid_v7(static_cast<std::uint64_t>(ms), random).str();
@@ -54,7 +69,11 @@ std::optional<std::string> canonical_uuid(std::string_view text) {
 std::string sha256(std::string_view bytes) {
   std::array<unsigned char, 32> digest{};
   unsigned int size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
+  // Looked up once: to name it by EVP_sha256() is to search for it each time.
+  static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> algorithm(
+      EVP_MD_fetch(nullptr, "SHA256", nullptr), &EVP_MD_free);
+  if (!algorithm ||
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, algorithm.get(), nullptr) != 1) {
     throw std::runtime_error("SHA-256 is not available");
   }
   return {reinterpret_cast<const char*>(digest.data()), size};

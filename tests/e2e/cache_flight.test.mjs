@@ -113,6 +113,30 @@ test('when the one who makes the answer leaves its stream, another makes it', as
   assert.deepEqual(entries.map(({ estimated }) => estimated).sort(), [false, true]);
 });
 
+for (const [what, flags, status, code, signal] of [
+  ['whose gateway has waited as long as it may', ['--total-timeout-ms', '700'], 504, 'cache_wait_timeout', null],
+  ['whose gateway is stopped meanwhile', ['--drain-timeout-ms', '300'], 503, 'gateway_stopping', 'SIGTERM'],
+]) {
+  test(`one who waits, and ${what}, is told so and makes no call`, async () => {
+    const gateway = await world.startGateway({ flags });
+    const body = question();
+    const planned = world.replay.next('chat_basic', { waits: true });
+    const first = ask(body);
+    await planned.arrived;
+    const second = ask(body, kOn, { gateway });
+    await awaited();
+    if (signal) gateway.signal(signal);
+    const told = await second;
+    assert.equal(told.status, status, told.text);
+    assert.equal(told.json.error.code, code);
+    assert.ok(Number(told.headers.get('retry-after')) > 0);
+    if (signal) assert.deepEqual(await gateway.ended, { code: 0, signal: null });
+    planned.release();
+    assert.equal(cacheOf(await first), 'miss');
+    expectCall();
+  });
+}
+
 test('nobody waits for another organization', async () => {
   const other = await world.newOrganization();
   const body = question();

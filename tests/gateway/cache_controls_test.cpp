@@ -90,7 +90,19 @@ TEST(CacheKey, HoldsAllThatMakesTheAnswer) {
         o.chat.response_format = {{"type", "json_object"}};
       },
       [](CallOrder& o) { o.chat.stop = {"x"}; },
+      [](CallOrder& o) {
+        o.chat.stop = {"x", "y"};
+      },
+      [](CallOrder& o) { o.chat.stop = {"xy"}; },
+      [](CallOrder& o) { o.chat.stop = {"x1:y"}; },
+      [](CallOrder& o) {
+        o.chat.messages[0].parts = {{ContentPart::Kind::text, "h", ""},
+                                    {ContentPart::Kind::text, "i", ""}};
+      },
+      [](CallOrder& o) { o.chat.messages.push_back(o.chat.messages[0]); },
       [](CallOrder& o) { o.chat.temperature = 0; },
+      [](CallOrder& o) { o.chat.temperature = 0.1; },
+      [](CallOrder& o) { o.chat.temperature = 0.1 + 1e-16; },
       [](CallOrder& o) { o.chat.top_p = 0.5; },
       [](CallOrder& o) { o.chat.seed = 1; },
       [](CallOrder& o) { o.chat.max_tokens = 7; },
