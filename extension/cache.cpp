@@ -256,21 +256,28 @@ Look look_up(const Asked& asked, TimestampTz now) {
   return look;
 }
 
-// In this process's own part of the count, so that those who are given one answer do not wait for
-// each other.
+// In this process's own part of the count, or the next that nobody is changing: those who are given
+// one answer wait neither for each other nor for who clears the cache. Where all are being changed
+// they are being deleted.
 void count_hit(const Asked& asked) {
-  const std::int16_t slot = static_cast<std::int16_t>(MyProcPid % kHitSlots);
-  const Datum key[] = {pg::from_uuid(asked.organization_id), pg::from_bytes(asked.cache_key),
-                       Int16GetDatum(slot)};
-  {
-    pg::KeyedRow row(hits, RowExclusiveLock);
-    if (row.fetch(key, 3)) {
+  for (int turn = 0; turn < kHitSlots; ++turn) {
+    const auto slot = static_cast<std::int16_t>((MyProcPid + turn) % kHitSlots);
+    const Datum key[] = {pg::from_uuid(asked.organization_id), pg::from_bytes(asked.cache_key),
+                         Int16GetDatum(slot)};
+    bool is_there = false;
+    {
+      pg::KeyedRow row(hits, RowExclusiveLock);
+      is_there = row.fetch(key, 3);
       const int columns[] = {kHits};
-      const Datum values[] = {Int64GetDatum(row.row().bigint(kHits) + 1)};
-      if (row.update(columns, values, 1)) return;
+      if (is_there) {
+        const Datum values[] = {Int64GetDatum(row.row().bigint(kHits) + 1)};
+        if (row.update(columns, values, 1, false)) return;
+      }
     }
+    if (is_there) continue;
+    add_hit.run(key_of(asked).add(Int16GetDatum(slot)));
+    return;
   }
-  add_hit.run(key_of(asked).add(Int16GetDatum(slot)));
 }
 
 // A hit reaches no provider and uses no tokens, but is a request like any other.

@@ -176,8 +176,8 @@ Oid KeyedRow::owner() const {
   return table_->rd_rel->relowner;
 }
 
-bool KeyedRow::update(const int* columns, const Datum* values, int count) {
-  return call([this, columns, values, count] {
+bool KeyedRow::update(const int* columns, const Datum* values, int count, bool waits) {
+  return call([this, columns, values, count, waits] {
     need_slot();
     const bool nulls[MaxTupleAttributeNumber] = {};
     const HeapTuple changed = heap_modify_tuple_by_cols(
@@ -194,7 +194,7 @@ bool KeyedRow::update(const int* columns, const Datum* values, int count) {
 #endif
     const TM_Result result =
         table_tuple_update(table_, &tid_, slot_, GetCurrentCommandId(true), InvalidSnapshot,
-                           InvalidSnapshot, true, &failure, &mode, &indexes);
+                           InvalidSnapshot, waits, &failure, &mode, &indexes);
     if (result == TM_Ok) {
       if (indexes) insert_index_entries(table_, slot_);
       ExecClearTuple(slot_);
@@ -202,6 +202,7 @@ bool KeyedRow::update(const int* columns, const Datum* values, int count) {
       return true;
     }
     ExecClearTuple(slot_);
+    if (result == TM_BeingModified && !waits) return false;
     if (result != TM_Updated && result != TM_Deleted)
       elog(ERROR, "could not update a row: %d", static_cast<int>(result));
     if (IsolationUsesXactSnapshot()) raise_serialization_failure();

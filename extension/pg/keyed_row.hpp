@@ -54,8 +54,8 @@ public:
   Oid owner() const;
 
   // Writes these columns, counted from 1. False, with no lock kept, when another session changed
-  // the row after it was read.
-  bool update(const int* columns, const Datum* values, int count);
+  // the row after it was read, or, without `waits`, is changing it.
+  bool update(const int* columns, const Datum* values, int count, bool waits = true);
 
 private:
   bool scan(const Datum* key, int count, Snapshot snapshot);
