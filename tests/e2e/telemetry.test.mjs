@@ -100,17 +100,19 @@ test('hits by tier, misses, waits and the memory of the cache show', async () =>
   while ((await figures(gateway)).shown.waits === 0) await new Promise((resolve) => setTimeout(resolve, 10));
   planned.release();
   const { text } = await first;
-  await second;
+  await second; // which may have been told before the answer was in memory
+  await ask(gateway);
   await ask(other);
   await ask(other);
   const usage = usageOf(fixture('chat_basic'));
   world.expectEntry({ model: kModel, usage });
-  for (let hits = 0; hits < 3; hits++) world.expectEntry({ model: kModel, usage, hit: true });
+  for (let hits = 0; hits < 4; hits++) world.expectEntry({ model: kModel, usage, hit: true });
   const made = await figures(gateway);
   assert.deepEqual(made.shown, made.cache);
   assert.equal(made.kept, 1);
-  const { memory, ...counts } = made.shown;
-  assert.deepEqual(counts, { hits: { memory: 1, database: 0 }, misses: 1, waits: 1 });
+  const { memory, hits, ...counts } = made.shown;
+  assert.deepEqual(counts, { misses: 1, waits: 1 });
+  assert.ok(hits.memory >= 1 && hits.memory + hits.database === 2, JSON.stringify(hits));
   assert.equal(memory.answers, 1);
   assert.ok(memory.bytes > text.length / 2 && memory.bytes < 10 * text.length, `${memory.bytes} bytes`);
   const read = await figures(other);
