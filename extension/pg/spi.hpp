@@ -101,11 +101,15 @@ public:
 
 private:
   Rows execute(const Parameters& parameters, bool read_only);
+  void prepare();
 
   const char* sql_;
   const Oid* types_;
   int type_count_;
   SPIPlanPtr plan_ = nullptr;
+  std::int64_t uses_ = 0;
+  std::int64_t next_plan_ = 0; // the use at which it is planned anew
+  int running_ = 0;            // a statement's triggers may run it again
 };
 
 } // namespace holdfast::pg
