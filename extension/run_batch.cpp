@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 using namespace holdfast;
 
@@ -89,10 +90,9 @@ pg::Statement take_rests(HOLDFAST_TAKE_RESTS("FOR NO KEY UPDATE SKIP LOCKED"), k
 pg::Statement take_all_rests(HOLDFAST_TAKE_RESTS("FOR NO KEY UPDATE"), kIdTypes);
 #undef HOLDFAST_TAKE_RESTS
 
-constexpr Oid kHoldsTypes[] = {UUIDOID, UUIDARRAYOID};
-pg::Statement lock_holds("SELECT hold_id FROM holdfast.holds WHERE organization_id = $1"
-                         " AND hold_id = ANY ($2) ORDER BY hold_id FOR NO KEY UPDATE",
-                         kHoldsTypes);
+pg::Statement lock_hold("SELECT FROM holdfast.holds WHERE organization_id = $1 AND hold_id = $2"
+                        " FOR NO KEY UPDATE",
+                        kIdTypes);
 constexpr Oid kOpenTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
 pg::Statement find_open("SELECT amount, expires_at FROM holdfast.holds WHERE organization_id = $1"
                         " AND hold_id = $2 AND status = 'open' AND expires_at > $3"
@@ -413,10 +413,11 @@ std::optional<Usd> collect_rests(const Batch& batch, pg::Statement& take, Timest
   const pg::Rows due = take.run(batch.ids());
   for (std::uint64_t i = 0; i < due.size(); ++i)
     rests.emplace(due[i].uuid(1), due[i].usd(2));
-  std::vector<Uuid> all = {batch.batch_id};
+  std::set<Uuid> all = {batch.batch_id}; // in the order in which every session locks holds
   for (const auto& [run_id, rest] : rests)
-    all.push_back(run_id);
-  lock_holds.run(pg::Parameters().add(batch.organization_id()).add(pg::from_uuids(all)));
+    all.insert(run_id);
+  for (const Uuid& id : all)
+    lock_hold.run(pg::Parameters().add(batch.organization_id()).add(id));
   const pg::Rows open = find_open.run(batch.ids().add(TimestampTzGetDatum(now + kSafeUs)));
   const bool is_open = !open.empty();
   Usd back;

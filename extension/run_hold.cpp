@@ -21,11 +21,6 @@ pg::Statement lock_hold("SELECT amount, expires_at, budget_ids, period_starts, s
                         " AND status = 'open' FOR NO KEY UPDATE",
                         kIdTypes);
 
-constexpr Oid kListTypes[] = {UUIDOID, UUIDARRAYOID};
-pg::Statement lock_holds("SELECT hold_id FROM holdfast.holds WHERE organization_id = $1"
-                         " AND hold_id = ANY ($2) ORDER BY hold_id FOR NO KEY UPDATE",
-                         kListTypes);
-
 constexpr Oid kChangeTypes[] = {UUIDOID, UUIDOID, NUMERICOID};
 pg::Statement change_amount("UPDATE holdfast.holds SET amount = amount + $3"
                             " WHERE organization_id = $1 AND hold_id = $2",
@@ -82,8 +77,8 @@ std::optional<OpenHold> find_open(const Uuid& organization_id, const Uuid& hold_
 
 // Both holds in the order in which every session locks holds.
 void lock_both(const Run& run, const Uuid& hold_id) {
-  lock_holds.run(
-      pg::Parameters().add(run.organization_id()).add(pg::from_uuids({run.hold_id, hold_id})));
+  for (const Uuid& id : {std::min(run.hold_id, hold_id), std::max(run.hold_id, hold_id)})
+    lock_hold.run(pg::Parameters().add(run.organization_id()).add(id));
 }
 
 bool has_part(const std::vector<Part>& parts, const budget::CounterKey& key) {

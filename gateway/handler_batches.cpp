@@ -6,6 +6,8 @@
 #include "gateway/request_json.hpp"
 #include "gateway/workflow_request.hpp"
 
+#include <thread>
+
 namespace holdfast::gateway {
 namespace {
 
@@ -14,6 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kNewsSlice{500}; // a client's or the gateway's end is noticed by then
 constexpr auto kBeatEvery = std::chrono::seconds(15);
+// All runs are counted for it, so it is not asked for at the end of each.
+constexpr milliseconds kProgressEvery{200};
 constexpr int kMostListed = 1000;
 constexpr int kStandardListed = 50;
 constexpr int kStandardResults = 100;
@@ -177,7 +181,9 @@ public:
       const BatchView batch = shop_.batches.get(caller_, id_);
       if (!tell(batch, sink)) return gone();
       if (batch.has_ended()) break;
+      const auto next_look = Clock::now() + kProgressEvery;
       watch_.wait(kNewsSlice);
+      std::this_thread::sleep_until(next_look);
       if (context_.client_gone()) return gone();
       if (Clock::now() < next_beat) continue;
       next_beat = Clock::now() + kBeatEvery;

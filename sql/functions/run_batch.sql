@@ -27,33 +27,39 @@ CREATE FUNCTION cancel_run_batch(p_batch_id uuid, p_organization_id uuid, p_reas
 COMMENT ON FUNCTION cancel_run_batch(uuid, uuid, text) IS
 'Ends a batch and its runs as cancel_run() does, begins no more, and gives its hold back. Returns its status. One that was cancelled before stays so. Raises PT403, PT404, PT409 for one that has ended otherwise.';
 
+-- Holds are looked up one by one, for the few runs that have one: however many runs a batch has, and whatever is known of
+-- the tables when a plan is made.
 CREATE VIEW ai_run_batches WITH (security_barrier) AS
     SELECT b.organization_id, b.batch_id, b.workflow_id, b.name, b.version, b.user_id, b.status, b.inputs,
            b.inputs - r.begun AS pending, r.running, r.completed, r.failed, r.cancelled,
-           trim_scale(r.cost) AS total_cost_usd, trim_scale(h.held) AS held_usd, trim_scale(h.remaining) AS remaining_usd,
-           trim_scale(b.max_cost) AS max_cost_usd, b.most_active, b.error, b.created_at, b.ended_at
+           trim_scale(r.cost) AS total_cost_usd, trim_scale(coalesce(own.held, 0) + r.held) AS held_usd,
+           trim_scale(coalesce(own.held, 0) + r.remaining) AS remaining_usd, trim_scale(b.max_cost) AS max_cost_usd,
+           b.most_active, b.error, b.created_at, b.ended_at
     FROM holdfast.workflow_run_batches b,
+         LATERAL (SELECT (SELECT h.amount FROM holdfast.holds h
+                          WHERE h.organization_id = b.organization_id AND h.hold_id = b.batch_id
+                            AND h.status = 'open' AND h.expires_at > clock_timestamp()) AS held) own,
          LATERAL (SELECT count(*)::integer AS begun, count(*) FILTER (WHERE r.ended_at IS NULL)::integer AS running,
                          count(*) FILTER (WHERE r.status = 'completed')::integer AS completed,
                          count(*) FILTER (WHERE r.status = 'failed')::integer AS failed,
                          count(*) FILTER (WHERE r.status = 'cancelled')::integer AS cancelled,
-                         coalesce(sum(r.total_cost), 0) AS cost
-                  FROM holdfast.workflow_runs r
-                  WHERE r.organization_id = b.organization_id AND r.batch_id = b.batch_id) r,
-         LATERAL (SELECT coalesce(sum(h.amount), 0) AS held, coalesce(sum(h.amount) FILTER (WHERE o.is_rest), 0) AS remaining
-                  FROM (SELECT b.batch_id AS hold_id, true AS is_rest
-                        UNION ALL
-                        SELECT r.run_id, true FROM holdfast.workflow_runs r
-                        WHERE r.organization_id = b.organization_id AND r.batch_id = b.batch_id AND r.rest_is_due
-                        UNION ALL
-                        SELECT i.id, false FROM holdfast.workflow_runs r,
-                               LATERAL (SELECT r.run_id AS id UNION ALL
-                                        SELECT a.hold_id FROM holdfast.workflow_run_attempts a
-                                        WHERE a.organization_id = r.organization_id AND a.run_id = r.run_id
-                                          AND a.outcome = 'running') i
-                        WHERE r.organization_id = b.organization_id AND r.batch_id = b.batch_id AND r.ended_at IS NULL) o
-                  JOIN holdfast.holds h ON h.organization_id = b.organization_id AND h.hold_id = o.hold_id
-                  WHERE h.status = 'open' AND h.expires_at > clock_timestamp()) h
+                         coalesce(sum(r.total_cost), 0) AS cost,
+                         coalesce(sum(r.own), 0) + coalesce(sum(r.attempts), 0) AS held,
+                         coalesce(sum(r.own) FILTER (WHERE r.rest_is_due), 0) AS remaining
+                  FROM (SELECT r.status, r.ended_at, r.total_cost, r.rest_is_due,
+                               CASE WHEN r.ended_at IS NULL OR r.rest_is_due THEN
+                                   (SELECT h.amount FROM holdfast.holds h
+                                    WHERE h.organization_id = r.organization_id AND h.hold_id = r.run_id
+                                      AND h.status = 'open' AND h.expires_at > clock_timestamp()) END AS own,
+                               CASE WHEN r.ended_at IS NULL THEN
+                                   (SELECT sum((SELECT h.amount FROM holdfast.holds h
+                                                WHERE h.organization_id = a.organization_id AND h.hold_id = a.hold_id
+                                                  AND h.status = 'open' AND h.expires_at > clock_timestamp()))
+                                    FROM holdfast.workflow_run_attempts a
+                                    WHERE a.organization_id = r.organization_id AND a.run_id = r.run_id
+                                      AND a.outcome = 'running') END AS attempts
+                        FROM holdfast.workflow_runs r
+                        WHERE r.organization_id = b.organization_id AND r.batch_id = b.batch_id) r) r
     WHERE b.organization_id = (SELECT holdfast.current_organization()) OR (SELECT holdfast.sees_every_organization());
 COMMENT ON VIEW ai_run_batches IS
 'Batches as the outside sees them: how many inputs are pending (no run of theirs has begun), running, completed, failed and cancelled; in USD what they have cost so far, what is held for them, and of that what further runs may take.';
