@@ -95,7 +95,7 @@ pg::Statement lock_hold("SELECT FROM holdfast.holds WHERE organization_id = $1 A
                         kIdTypes);
 constexpr Oid kOpenTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
 pg::Statement find_open("SELECT amount, expires_at FROM holdfast.holds WHERE organization_id = $1"
-                        " AND hold_id = $2 AND status = 'open' AND expires_at > $3"
+                        " AND hold_id = $2 AND status::text = 'open' AND expires_at > $3"
                         " FOR NO KEY UPDATE",
                         kOpenTypes);
 constexpr Oid kChangeTypes[] = {UUIDOID, UUIDOID, NUMERICOID};

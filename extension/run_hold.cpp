@@ -18,7 +18,7 @@ namespace {
 constexpr Oid kIdTypes[] = {UUIDOID, UUIDOID};
 pg::Statement lock_hold("SELECT amount, expires_at, budget_ids, period_starts, slots"
                         " FROM holdfast.holds WHERE organization_id = $1 AND hold_id = $2"
-                        " AND status = 'open' FOR NO KEY UPDATE",
+                        " AND status::text = 'open' FOR NO KEY UPDATE",
                         kIdTypes);
 
 constexpr Oid kChangeTypes[] = {UUIDOID, UUIDOID, NUMERICOID};
@@ -28,7 +28,7 @@ pg::Statement change_amount("UPDATE holdfast.holds SET amount = amount + $3"
 
 constexpr Oid kExpireTypes[] = {UUIDOID, UUIDOID, TIMESTAMPTZOID};
 pg::Statement expire_one("UPDATE holdfast.holds SET status = 'expired', ended_at = $3"
-                         " WHERE organization_id = $1 AND hold_id = $2 AND status = 'open'",
+                         " WHERE organization_id = $1 AND hold_id = $2 AND status::text = 'open'",
                          kExpireTypes);
 
 constexpr Oid kInsertTypes[] = {

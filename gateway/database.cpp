@@ -1,5 +1,6 @@
 #include "gateway/database.hpp"
 
+#include "gateway/bounded_json.hpp"
 #include "gateway/database_approvals.hpp"
 #include "gateway/database_batches.hpp"
 #include "gateway/database_cache.hpp"
@@ -7,6 +8,8 @@
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
 #include "gateway/database_text.hpp"
+#include "gateway/ids.hpp"
+#include "gateway/json_read.hpp"
 
 #include <cstdlib>
 
@@ -42,8 +45,11 @@ constexpr Statement kOpenCall{
     "p_ttl => $12::interval, p_sizing => $13::text, p_ip => $14::inet, p_route => $15::text, "
     "p_models => $16::text[], p_routing => $17::text, p_fallbacks => $18::integer, "
     "p_capabilities => $19::text[], p_request_id => $20::uuid, p_correlation_id => $21::text, "
-    "p_approve_above => $22::numeric, p_approval_id => $23::uuid)",
-    false};
+    "p_approve_above => $22::numeric, p_approval_id => $23::uuid, p_hold_id => $24::uuid, "
+    "p_in_batch => $25::boolean)",
+    true};
+constexpr std::size_t kInBatch = 24;
+constexpr int kAnswer = 13;
 
 constexpr Statement kSettleCall{
     "holdfast_settle_call",
@@ -134,7 +140,16 @@ void need_row(const Rows& rows, const char* function) {
   }
 }
 
+// What a group says of the one call that it could not open.
+DatabaseError failure_in(const std::string& json_text) {
+  const auto failure = parse_bounded_json(json_text);
+  if (!failure) return {"XX000", "open_call told an unreadable failure", "", ""};
+  const auto text = [&](const char* name) { return json_read::text(*failure, name); };
+  return {text("sqlstate"), text("message"), text("detail"), text("hint")};
+}
+
 OpenedCall opened_call(const Rows& rows) {
+  need_row(rows, "open_call");
   OpenedCall call;
   call.outcome = to_outcome(rows.text(0, 0));
   call.hold_id = rows.text(0, 1);
@@ -168,7 +183,11 @@ OpenedCall opened_call(const Rows& rows) {
 
 } // namespace
 
-Database::Database(const std::string& conninfo, int pool_size) : pool_(conninfo, pool_size) {}
+Database::Database(const std::string& conninfo, int pool_size)
+    : pool_(conninfo, pool_size), lanes_(pool_),
+      group_([this](std::size_t lane, const auto& items) { return lanes_.run(lane, items); },
+             [this](const GroupItem& item) { return pool_.run(item.statement, item.parameters); }) {
+}
 
 void Database::check() {
   try {
@@ -194,6 +213,9 @@ void Database::check() {
 
 bool Database::is_alive() {
   try {
+    if (pool_.run(kAlive, {}).size() == 1) return true;
+    // A new connection may reach the right server.
+    pool_.close_idle();
     return pool_.run(kAlive, {}).size() == 1;
   } catch (const DatabaseUnavailable&) {
     return false;
@@ -225,43 +247,64 @@ OpenedCall Database::open_call(const OpenRequest& request) {
   if (!request.models.empty()) models = array_text(request.models);
   std::optional<std::string> capabilities;
   if (!request.capabilities.empty()) capabilities = array_text(request.capabilities);
-  const Rows rows = pool_.run(kOpenCall, {request.organization_id,
-                                          bytea_text(request.key_hash),
-                                          request.model,
-                                          tokens_text(request.prompt_tokens),
-                                          tokens_text(request.completion_tokens),
-                                          request.provider,
-                                          array_text(request.providers),
-                                          request.workflow_id,
-                                          request.user_id,
-                                          request.idempotency_key,
-                                          fingerprint,
-                                          interval_text(request.ttl_ms),
-                                          request.sizing,
-                                          request.client_ip,
-                                          request.route,
-                                          models,
-                                          request.routing,
-                                          std::to_string(request.fallbacks),
-                                          capabilities,
-                                          request.request_id,
-                                          request.correlation_id,
-                                          request.approve_above,
-                                          request.approval_id});
+  const Parameters parameters = {request.organization_id,
+                                 bytea_text(request.key_hash),
+                                 request.model,
+                                 tokens_text(request.prompt_tokens),
+                                 tokens_text(request.completion_tokens),
+                                 request.provider,
+                                 array_text(request.providers),
+                                 request.workflow_id,
+                                 request.user_id,
+                                 request.idempotency_key,
+                                 fingerprint,
+                                 interval_text(request.ttl_ms),
+                                 request.sizing,
+                                 request.client_ip,
+                                 request.route,
+                                 models,
+                                 request.routing,
+                                 std::to_string(request.fallbacks),
+                                 capabilities,
+                                 request.request_id,
+                                 request.correlation_id,
+                                 request.approve_above,
+                                 request.approval_id,
+                                 new_uuid(),
+                                 "false"};
+  // What names an approval locks more than budgets.
+  if (request.approval_id) return opened_call(pool_.run(kOpenCall, parameters));
+  const Rows rows =
+      group_.run({kOpenCall, parameters, request.organization_id, request.subject, kInBatch});
   need_row(rows, "open_call");
-  return opened_call(rows);
+  if (rows.text(0, 0) != "failed") return opened_call(rows);
+  const DatabaseError failure = failure_in(rows.text(0, kAnswer));
+  if (!failure.is_transient()) throw DatabaseError(failure);
+  group_.keep_apart(request.organization_id);
+  return opened_call(pool_.run(kOpenCall, parameters));
 }
 
 SettledCall Database::settle_call(const Settlement& settlement) {
-  const Rows rows = pool_.run(
-      kSettleCall,
-      {settlement.organization_id, settlement.hold_id, settlement.model,
-       tokens_text(settlement.prompt_tokens), tokens_text(settlement.completion_tokens),
-       tokens_text(settlement.cached_tokens), tokens_text(settlement.cache_write_tokens),
-       tokens_text(settlement.reasoning_tokens), settlement.estimated ? "true" : "false",
-       settlement.reported_cost_usd, std::to_string(settlement.answer_status), settlement.answer,
-       settlement.metadata_json, boolean(settlement.provider_ok), latency(settlement.latency_ms),
-       settlement.trial, boolean(settlement.fallback_used), settlement.request});
+  const Parameters parameters = {settlement.organization_id,
+                                 settlement.hold_id,
+                                 settlement.model,
+                                 tokens_text(settlement.prompt_tokens),
+                                 tokens_text(settlement.completion_tokens),
+                                 tokens_text(settlement.cached_tokens),
+                                 tokens_text(settlement.cache_write_tokens),
+                                 tokens_text(settlement.reasoning_tokens),
+                                 settlement.estimated ? "true" : "false",
+                                 settlement.reported_cost_usd,
+                                 std::to_string(settlement.answer_status),
+                                 settlement.answer,
+                                 settlement.metadata_json,
+                                 boolean(settlement.provider_ok),
+                                 latency(settlement.latency_ms),
+                                 settlement.trial,
+                                 boolean(settlement.fallback_used),
+                                 settlement.request};
+  const Rows rows = group_.run(
+      {kSettleCall, parameters, settlement.organization_id, settlement.subject, std::nullopt});
   need_row(rows, "settle_call");
   return {rows.get(0, 0), rows.get(0, 1)};
 }

@@ -1,6 +1,7 @@
 // Every SQL statement of the gateway: one typed call for each function of the extension.
 #pragma once
 
+#include "gateway/database_group.hpp"
 #include "gateway/database_pool.hpp"
 
 #include <chrono>
@@ -51,6 +52,7 @@ struct OpenRequest {
   std::vector<std::string> capabilities;
   std::string request_id;
   std::string correlation_id;
+  std::string subject;                      // whose budgets it moves, as far as its caller says
   std::optional<std::string> approve_above; // USD; a dearer call waits for an approval
   std::optional<std::string> approval_id;
 };
@@ -137,6 +139,7 @@ struct OpenedCall {
 // What a granted call used, and what its caller was answered.
 struct Settlement {
   std::string organization_id;
+  std::string subject; // as the call was opened for
   std::string hold_id;
   std::string model;
   std::int64_t prompt_tokens = 0;
@@ -163,9 +166,10 @@ struct SettledCall {
   std::optional<std::string> remaining_usd;
 };
 
-// The gateway's side of the extension. Each call is one statement, in its own transaction, on a
-// connection that is held no longer. Throws DatabaseError when the database refuses, and
-// DatabaseUnavailable when it could not be asked or did not answer. Safe for use by many threads.
+// The gateway's side of the extension. Each call is one statement, on a connection that is held no
+// longer, in a transaction of its own or, for opening and settling calls, with others of its kind.
+// Throws DatabaseError when the database refuses, and DatabaseUnavailable when it could not be
+// asked or did not answer. Safe for use by many threads.
 class Database {
 public:
   Database(const std::string& conninfo, int pool_size);
@@ -179,6 +183,7 @@ public:
 
   KeyOwner authenticate_key(const std::string& organization_id, const std::string& key_hash);
   std::vector<PricedModel> list_models(const std::vector<std::string>& providers);
+  // What may have been opened when the connection is lost is asked for again.
   OpenedCall open_call(const OpenRequest& request);
   // Safe to repeat: the same hold settles once.
   SettledCall settle_call(const Settlement& settlement);
@@ -207,6 +212,8 @@ public:
 
 private:
   DatabasePool pool_;
+  GroupConnections lanes_;
+  GroupCommit group_;
 };
 
 } // namespace holdfast::gateway

@@ -129,18 +129,20 @@ void Connection::flush(Clock::time_point until) {
   }
 }
 
+// Nothing at the end of what one statement came to.
+ResultPtr Connection::next_result(Clock::time_point until) {
+  while (PQisBusy(handle_.get()) != 0) {
+    wait_socket(POLLIN, until);
+    if (PQconsumeInput(handle_.get()) == 0) lose("the connection to the database was lost");
+  }
+  return {PQgetResult(handle_.get()), &PQclear};
+}
+
 // The first result of what was sent; the rest is read away, so that the connection is ready again.
 ResultPtr Connection::take_result(Clock::time_point until) {
   ResultPtr first(nullptr, &PQclear);
-  for (;;) {
-    while (PQisBusy(handle_.get()) != 0) {
-      wait_socket(POLLIN, until);
-      if (PQconsumeInput(handle_.get()) == 0) lose("the connection to the database was lost");
-    }
-    ResultPtr next(PQgetResult(handle_.get()), &PQclear);
-    if (!next) break;
+  while (ResultPtr next = next_result(until))
     if (!first) first = std::move(next);
-  }
   if (!first) lose("the database sent no result");
   return first;
 }
@@ -158,31 +160,77 @@ void Connection::prepare(const Statement& statement) {
   prepared_.insert(statement.name);
 }
 
-Rows Connection::run(const Statement& statement, const Parameters& parameters, bool& may_have_run) {
+void Connection::send(const Order& order) {
   std::vector<const char*> values;
-  values.reserve(parameters.size());
-  for (const auto& value : parameters)
+  values.reserve(order.parameters->size());
+  for (const auto& value : *order.parameters)
     values.push_back(value ? value->c_str() : nullptr);
-  const auto until = Clock::now() + kStatementWait;
-  if (PQsendQueryPrepared(handle_.get(), statement.name, static_cast<int>(values.size()),
+  if (order.marked) values.at(*order.marked) = "true";
+  if (PQsendQueryPrepared(handle_.get(), order.statement->name, static_cast<int>(values.size()),
                           values.data(), nullptr, nullptr, 0) == 0) {
     lose("the connection to the database was lost");
   }
-  may_have_run = true;
-  flush(until);
-  ResultPtr result = take_result(until);
-  if (succeeded(result.get())) return Rows(std::move(result));
-  const DatabaseError error = error_of(result.get());
+}
+
+// Why the database refused, if it did. Loses the connection when that has ended.
+std::optional<DatabaseError> Connection::error_in(const PGresult* result) {
+  if (succeeded(result)) return std::nullopt;
+  DatabaseError error = error_of(result);
   // Without an SQLSTATE it is libpq that speaks; 57P01 to 57P05 end the session.
   if (error.sqlstate.empty() || has_prefix(error.sqlstate, "57P")) {
     lose("the connection to the database was lost");
   }
   // A standby, or a primary that is none any more: a new connection may reach the right one.
-  if (error.sqlstate == kReadOnly) {
-    may_have_run = false;
-    lose("the database is read-only");
+  if (error.sqlstate == kReadOnly) lose("the database is read-only");
+  return error;
+}
+
+Rows Connection::run(const Statement& statement, const Parameters& parameters, bool& may_have_run) {
+  const auto until = Clock::now() + kStatementWait;
+  send({&statement, &parameters, std::nullopt});
+  may_have_run = true;
+  flush(until);
+  ResultPtr result = take_result(until);
+  if (field(result.get(), PG_DIAG_SQLSTATE) == kReadOnly) may_have_run = false;
+  if (const auto error = error_in(result.get())) throw DatabaseError(*error);
+  return Rows(std::move(result));
+}
+
+// libpq's pipeline: what is sent before one Sync is one transaction.
+Connection::Together Connection::run_together(const std::vector<Order>& orders) {
+  const auto until = Clock::now() + kStatementWait;
+  if (PQenterPipelineMode(handle_.get()) == 0) lose("the connection takes no batch");
+  for (const Order& order : orders)
+    send(order);
+  if (PQpipelineSync(handle_.get()) == 0) lose("the connection to the database was lost");
+  flush(until);
+  Together together;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    ResultPtr result = take_result(until);
+    if (together.error) continue; // what comes after a refused one was not run
+    together.error = error_in(result.get());
+    if (together.error) together.refused = i;
+    together.rows.emplace_back(std::move(result));
   }
-  throw error;
+  const std::optional<DatabaseError> at_end = end_together(until);
+  if (!together.error) together.error = at_end;
+  if (together.error) together.rows.clear();
+  return together;
+}
+
+// Waits for the commit; why there was none, if there was none.
+std::optional<DatabaseError> Connection::end_together(Clock::time_point until) {
+  std::optional<DatabaseError> error;
+  for (;;) {
+    const ResultPtr result = next_result(until);
+    if (!result) lose("the batch has no end");
+    if (PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC) break;
+    error = error_in(result.get());
+    while (next_result(until)) {
+    }
+  }
+  if (PQexitPipelineMode(handle_.get()) == 0) lose("the batch did not end");
+  return error;
 }
 
 std::vector<std::pair<std::string, std::string>> Connection::wait_notices(int wait_ms) {
@@ -230,6 +278,12 @@ DatabasePool::DatabasePool(std::string conninfo, int size)
 DatabasePool::Figures DatabasePool::figures() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return {static_cast<std::size_t>(lent_), idle_.size(), static_cast<std::size_t>(size_)};
+}
+
+void DatabasePool::close_idle() {
+  std::vector<std::unique_ptr<Connection>> closed; // outside of the lock
+  const std::lock_guard<std::mutex> lock(mutex_);
+  closed.swap(idle_);
 }
 
 void DatabasePool::wait_for_place() {

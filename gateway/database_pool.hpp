@@ -91,6 +91,21 @@ public:
   // Runs a prepared statement. `may_have_run` turns true once the server may have seen it.
   Rows run(const Statement& statement, const Parameters& parameters, bool& may_have_run);
 
+  // Runs several in one transaction, and returns what each came to. When one is refused, none of
+  // them has happened: then there are no rows, and its error is the last. Parameter `marked` of a
+  // statement, where it has one, is sent as "true".
+  struct Order {
+    const Statement* statement;
+    const Parameters* parameters;
+    std::optional<std::size_t> marked;
+  };
+  struct Together {
+    std::vector<Rows> rows;
+    std::optional<std::size_t> refused; // which; nothing also when the commit was
+    std::optional<DatabaseError> error;
+  };
+  Together run_together(const std::vector<Order>& orders);
+
   // What LISTEN has brought within `wait_ms`, by channel and payload.
   std::vector<std::pair<std::string, std::string>> wait_notices(int wait_ms);
 
@@ -101,7 +116,11 @@ private:
   void connect(const std::string& conninfo);
   void wait_socket(short events, std::chrono::steady_clock::time_point until);
   void flush(std::chrono::steady_clock::time_point until);
+  ResultPtr next_result(std::chrono::steady_clock::time_point until);
   ResultPtr take_result(std::chrono::steady_clock::time_point until);
+  void send(const Order& order);
+  std::optional<DatabaseError> error_in(const PGresult* result);
+  std::optional<DatabaseError> end_together(std::chrono::steady_clock::time_point until);
   [[noreturn]] void lose(const std::string& why);
 
   std::unique_ptr<PGconn, decltype(&PQfinish)> handle_;
@@ -121,6 +140,9 @@ public:
 
   // Prepares the statements on one connection, to learn whether the database knows them.
   void prepare_all(const std::vector<const Statement*>& statements);
+
+  // Closes the connections that wait for work.
+  void close_idle();
 
   // How many connections are at work and wait for work, of at most how many.
   struct Figures {

@@ -98,10 +98,17 @@ int fallbacks_of(const Config& config, const CallOrder& order) {
                   config.max_fallbacks);
 }
 
+std::string subject_of(const CallOrder& order) {
+  const auto& controls = order.controls;
+  return controls.key.hash + '/' + controls.workflow_id.value_or("") + '/' +
+         controls.user_id.value_or("");
+}
+
 OpenRequest open_request(const Config& config, const CallOrder& order) {
   OpenRequest request;
   request.organization_id = order.controls.key.organization_id;
   request.key_hash = order.controls.key.hash;
+  request.subject = subject_of(order);
   request.model = order.chat.model;
   request.prompt_tokens = order.prompt_bound();
   request.completion_tokens = completion_token_bound(order.chat);
@@ -379,6 +386,7 @@ Settlement GovernedCall::settlement(int answer_status, const std::string& answer
   const Usage usage = counter_.usage();
   Settlement settled;
   settled.organization_id = order_.controls.key.organization_id;
+  settled.subject = subject_of(order_);
   settled.hold_id = opened_.hold_id;
   settled.model = opened_.model;
   settled.prompt_tokens = usage.prompt_tokens;

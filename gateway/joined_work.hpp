@@ -77,7 +77,10 @@ private:
     try {
       return work_(items);
     } catch (...) {
-      return std::vector<Outcome>(batch.size(), Outcome(std::current_exception()));
+      std::vector<Outcome> outcomes;
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        outcomes.emplace_back(std::current_exception());
+      return outcomes;
     }
   }
 
