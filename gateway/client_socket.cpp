@@ -42,14 +42,18 @@ bool is_head(std::string_view text) {
          text[9] != '1' && text.substr(text.size() - kEnd.size()) == kEnd;
 }
 
-void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, int& port) {
+// The address of one end of a connection, as getpeername() or getsockname() tells it.
+ClientSocket::Address address_of(socket_t socket, int (*tell)(int, sockaddr*, socklen_t*)) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
   std::array<char, NI_MAXHOST> host{};
   std::array<char, NI_MAXSERV> service{};
-  if (getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host.data(), host.size(),
-                  service.data(), service.size(), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
-    ip = host.data();
-    port = std::atoi(service.data());
-  }
+  auto* bytes = reinterpret_cast<sockaddr*>(&address);
+  if (tell(socket, bytes, &size) != 0 ||
+      getnameinfo(bytes, size, host.data(), host.size(), service.data(), service.size(),
+                  NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return {};
+  return {host.data(), std::atoi(service.data())};
 }
 
 } // namespace
@@ -184,19 +188,15 @@ ssize_t ClientSocket::write(const char* data, size_t size) {
 }
 
 void ClientSocket::get_remote_ip_and_port(std::string& ip, int& port) const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (getpeername(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    name_of(address, size, ip, port);
-  }
+  if (!remote_) remote_ = address_of(socket_, &getpeername);
+  ip = remote_->ip;
+  port = remote_->port;
 }
 
 void ClientSocket::get_local_ip_and_port(std::string& ip, int& port) const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    name_of(address, size, ip, port);
-  }
+  if (!local_) local_ = address_of(socket_, &getsockname);
+  ip = local_->ip;
+  port = local_->port;
 }
 
 } // namespace holdfast::gateway

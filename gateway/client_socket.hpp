@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,10 @@ namespace holdfast::gateway {
 class ClientSocket : public httplib::Stream {
 public:
   using Clock = std::chrono::steady_clock;
+  struct Address {
+    std::string ip; // "" when it cannot be told
+    int port = 0;
+  };
   enum class Trouble { none, too_many_bytes, too_slow };
 
   // `others_wait` tells whether connections wait for a worker; it is asked while this one waits.
@@ -71,7 +76,9 @@ private:
   socket_t socket_;
   std::function<bool()> others_wait_;
   std::vector<char> buffer_;
-  mutable std::string head_; // not sent yet
+  mutable std::string head_;              // not sent yet
+  mutable std::optional<Address> remote_; // asked for once
+  mutable std::optional<Address> local_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t allowed_bytes_ = 0;
