@@ -17,6 +17,7 @@ namespace holdfast::approval {
 namespace {
 
 constexpr TimestampTz kLifetime = 24 * USECS_PER_HOUR;
+constexpr std::int32_t kMostExpired = 10'000;
 
 std::map<Uuid, Usd> kept_thresholds;
 Oid thresholds_table = InvalidOid; // whose invalidation makes kept_thresholds stale
@@ -33,14 +34,15 @@ pg::Statement
                     " FROM (SELECT 'holdfast.approval_thresholds'::regclass::oid AS oid) t"
                     " LEFT JOIN holdfast.approval_thresholds a ON true");
 
-constexpr Oid kInsertTypes[] = {UUIDOID,    UUIDOID,    TEXTOID,        UUIDOID,       TEXTOID,
-                                BYTEAOID,   TEXTOID,    TEXTOID,        INT4OID,       INT4OID,
-                                NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+constexpr Oid kInsertTypes[] = {
+    UUIDOID, UUIDOID, TEXTOID,    UUIDOID,    TEXTOID,        BYTEAOID,       TEXTOID, TEXTOID,
+    INT4OID, INT4OID, NUMERICOID, NUMERICOID, TIMESTAMPTZOID, TIMESTAMPTZOID, UUIDOID, TEXTOID};
 pg::Statement
     insert_approval("INSERT INTO holdfast.ai_approvals AS a (organization_id, api_key_id, user_id,"
                     " workflow_id, route, fingerprint, provider, model, prompt_tokens,"
-                    " completion_tokens, estimated_cost, threshold, created_at, expires_at)"
-                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+                    " completion_tokens, estimated_cost, threshold, created_at, expires_at,"
+                    " request_id, correlation_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+                    " $11, $12, $13, $14, $15, $16)"
                     " ON CONFLICT DO NOTHING RETURNING a.approval_id",
                     kInsertTypes);
 
@@ -60,6 +62,21 @@ pg::Statement find_approval("SELECT status, fingerprint, workflow_id, estimated_
 pg::Statement expire_approval("UPDATE holdfast.ai_approvals SET status = 'expired'"
                               " WHERE organization_id = $1 AND approval_id = $2",
                               kApprovalTypes);
+
+constexpr Oid kLapsedTypes[] = {TIMESTAMPTZOID, INT4OID};
+pg::Statement
+    expire_lapsed("UPDATE holdfast.ai_approvals a SET status = 'expired' FROM ("
+                  "SELECT organization_id, approval_id FROM holdfast.ai_approvals"
+                  " WHERE status IN ('waiting', 'approved') AND idempotency_key IS NULL"
+                  " AND expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED) l"
+                  " WHERE a.organization_id = l.organization_id AND a.approval_id = l.approval_id"
+                  " RETURNING a.organization_id, a.approval_id",
+                  kLapsedTypes);
+
+pg::Statement find_asked("SELECT user_id, api_key_id, workflow_id, route, provider, model,"
+                         " request_id, correlation_id, estimated_cost FROM holdfast.ai_approvals"
+                         " WHERE organization_id = $1 AND approval_id = $2",
+                         kApprovalTypes);
 
 constexpr Oid kUseTypes[] = {UUIDOID, UUIDOID, TEXTOID};
 pg::Statement use_approval("UPDATE holdfast.ai_approvals SET idempotency_key = $3"
@@ -85,6 +102,44 @@ void tell(const Uuid& organization_id, const Uuid& approval_id, const char* stat
                                        .str()));
 }
 
+// What became of an approval, in the audit log and to those who listen. What keeps a call from
+// being made is on record whether or not the organization's audit is on.
+void tell_end(const Uuid& organization_id, const Uuid& approval_id, const std::string& status,
+              const std::optional<std::string>& actor = {},
+              const std::optional<std::string>& reason = {}) {
+  const pg::Rows rows = find_asked.run(pg::Parameters().add(organization_id).add(approval_id));
+  const pg::Row asked = rows[0];
+  const std::string event = "approval." + status;
+  audit::Entry entry;
+  entry.organization_id = organization_id;
+  entry.event = event.c_str();
+  entry.user_id = asked.optional_text(1);
+  entry.api_key_id = asked.uuid(2);
+  entry.workflow_id = asked.optional_uuid(3);
+  entry.route = asked.optional_text(4);
+  entry.provider = asked.text(5);
+  entry.model = asked.text(6);
+  entry.ids = {asked.optional_uuid(7), asked.optional_text(8)};
+  JsonObject detail;
+  detail.text("approvalId", approval_id.str()).number("estimatedCostUSD", asked.usd(9).str());
+  if (actor) detail.text("actor", *actor);
+  if (reason) detail.text("reason", *reason);
+  entry.detail = detail.str();
+  if (status == "approved")
+    audit::record(entry);
+  else
+    audit::record_denial(entry);
+  tell(organization_id, approval_id, status.c_str());
+}
+
+std::int64_t expire(std::int32_t most, TimestampTz now) {
+  const pg::Rows rows =
+      expire_lapsed.run(pg::Parameters().add(TimestampTzGetDatum(now)).add_int32(most));
+  for (std::uint64_t i = 0; i < rows.size(); ++i)
+    tell_end(rows[i].uuid(1), rows[i].uuid(2), "expired");
+  return static_cast<std::int64_t>(rows.size());
+}
+
 const std::map<Uuid, Usd>& thresholds() {
   if (!stale) return kept_thresholds;
   std::map<Uuid, Usd> loaded;
@@ -107,6 +162,7 @@ std::optional<Approval> insert(const Request& request, TimestampTz now) {
   values.add_int32(request.prompt_tokens).add_int32(request.completion_tokens);
   values.add(request.estimate).add(request.threshold);
   values.add(TimestampTzGetDatum(now)).add(TimestampTzGetDatum(expires_at));
+  values.add(request.ids.request_id).text(request.ids.correlation_id);
   const pg::Rows rows = insert_approval.run(values);
   if (rows.empty()) return std::nullopt;
   const Uuid approval_id = rows[0].uuid(1);
@@ -128,6 +184,7 @@ std::optional<Approval> find_earlier(const Request& request, TimestampTz now) {
                       row.optional_uuid(5) == request.workflow_id;
   if (covers) return found;
   expire_approval.run(pg::Parameters().add(request.organization_id).add(found.approval_id));
+  tell_end(request.organization_id, found.approval_id, "expired");
   return std::nullopt;
 }
 
@@ -170,7 +227,8 @@ TimestampTz decide(const Decision& decision, TimestampTz now) {
                           .text(decision.reason)
                           .add(TimestampTzGetDatum(now))
                           .add(TimestampTzGetDatum(expires_at)));
-  tell(decision.organization_id, decision.approval_id, outcome);
+  tell_end(decision.organization_id, decision.approval_id, outcome, decision.actor,
+           decision.reason);
   return expires_at;
 }
 
@@ -261,6 +319,15 @@ HOLDFAST_FUNCTION(holdfast_approve_call) {
 
 HOLDFAST_FUNCTION(holdfast_refuse_call) {
   return approval::decide(fcinfo, false);
+}
+
+HOLDFAST_FUNCTION(holdfast_expire_approvals) {
+  const pg::Arguments arguments(fcinfo);
+  const std::int32_t most = arguments.integer(0, "p_most");
+  if (most < 1 || most > approval::kMostExpired)
+    throw bad_value("p_most is " + std::to_string(most) + ", outside 1 to 10000.");
+  pg::Spi spi;
+  return Int64GetDatum(approval::expire(most, GetCurrentTimestamp()));
 }
 
 // Fires after any statement that wrote thresholds: every server process then reads them anew.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "extension/audit.hpp"
 #include "extension/core/usd.hpp"
 #include "extension/core/uuid.hpp"
 #include "extension/pg/postgres.hpp"
@@ -21,6 +22,7 @@ struct Request {
   std::optional<std::string> user_id;
   std::optional<Uuid> workflow_id;
   std::optional<std::string> route;
+  audit::Ids ids; // of the request that asked first
   std::string fingerprint;
   std::string provider;
   std::string model;

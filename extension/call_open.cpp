@@ -86,6 +86,7 @@ struct Opened {
 };
 
 constexpr std::int32_t kMostFallbacks = 10;
+constexpr std::int32_t kAccepted = 202;
 constexpr std::int32_t kPaymentRequired = 402;
 constexpr std::int32_t kConflict = 409;
 
@@ -280,7 +281,7 @@ bool is_approved(const Opening& call, const organization::Key& key, routing::Rou
   opened.estimate = estimate;
   opened.approval =
       approval::ask({call.organization_id, key.api_key_id, opened.user_id, call.workflow_id,
-                     call.route, call.fingerprint, opened.provider, opened.model,
+                     call.route, call.ids, call.fingerprint, opened.provider, opened.model,
                      call.prompt_tokens, call.completion_tokens, estimate, *threshold},
                     now);
   opened.outcome = "approval_required";
@@ -358,6 +359,27 @@ void audit_opening(const Opening& call, const Uuid& api_key_id, const Opened& op
   audit::record_denial(entry);
 }
 
+// A call that is not made as long as nobody has approved it.
+void audit_waiting(const Opening& call, const Uuid& api_key_id, const Opened& opened) {
+  audit::Entry entry;
+  entry.organization_id = call.organization_id;
+  entry.event = "approval.waiting";
+  entry.status = kAccepted;
+  entry.ids = call.ids;
+  entry.workflow_id = call.workflow_id;
+  entry.user_id = opened.user_id;
+  entry.api_key_id = api_key_id;
+  entry.route = call.route;
+  entry.provider = opened.provider.empty() ? call.provider : opened.provider;
+  entry.model = opened.model.empty() ? call.model : opened.model;
+  entry.detail = JsonObject()
+                     .text("approvalId", opened.approval->approval_id.str())
+                     .number("estimatedCostUSD", opened.approval->estimate.str())
+                     .number("thresholdUSD", opened.approval->threshold.str())
+                     .str();
+  audit::record(entry);
+}
+
 // Whether an earlier call under the same key decides this one, or an approval that still waits.
 bool is_decided(Opening& call, const organization::Key& key, const Uuid& hold_id, Opened& opened,
                 TimestampTz now) {
@@ -365,7 +387,9 @@ bool is_decided(Opening& call, const organization::Key& key, const Uuid& hold_id
     opened.approval = present_approval(call);
     if (opened.approval->waiting) {
       approval::require_lasting(*opened.approval, now);
-      if (is_within_limits(call, key, opened, std::nullopt)) opened.outcome = "approval_required";
+      if (!is_within_limits(call, key, opened, std::nullopt)) return true;
+      opened.outcome = "approval_required";
+      audit_waiting(call, key.api_key_id, opened);
       return true;
     }
   }
@@ -420,6 +444,7 @@ Opened open(Opening call, TimestampTz now) {
   if (!is_within_limits(call, key, opened, opened.provider) ||
       !is_approved(call, key, route, opened, now)) {
     forget_key(call, hold_id);
+    if (opened.outcome == "approval_required") audit_waiting(call, key.api_key_id, opened);
     return opened;
   }
   request.subject.provider = opened.provider;

@@ -76,6 +76,34 @@ SELECT event, step_id, user_id, provider, model, prompt_tokens, completion_token
 FROM holdfast.get_audit_log(:org, p_run_id => :'run_id') ORDER BY audit_id;
 SELECT count(*) FROM holdfast.get_audit_log(:org, p_replay_token => :'replay_token', p_step_id => 'draft');
 
+-- Approvals of calls: that one waits, at every repeat, who decided, and what nobody decided on or used in time.
+CREATE FUNCTION pg_temp.dear(p_print text, p_correlation text, p_approval uuid DEFAULT NULL) RETURNS TABLE (outcome text, approval_id uuid) LANGUAGE sql AS $$
+    SELECT o.outcome, o.approval_id FROM holdfast.open_call('ad000000-0000-4000-8000-000000000001', current_setting('test.hash')::bytea, 'gpt-4o-mini', 1000, 1000,
+        p_provider => 'openai', p_route => 'POST /v1', p_approve_above => 0.0001, p_fingerprint => p_print::bytea, p_request_id => '01900000-0000-7000-8000-0000000000a1',
+        p_correlation_id => p_correlation, p_approval_id => p_approval) o $$;
+SELECT set_config('test.hash', :'hash', false) IS NOT NULL AS set;
+CREATE TEMP TABLE dear AS SELECT n AS name, d.approval_id FROM unnest('{given,refused,forgotten}'::text[]) n, pg_temp.dear(n, n || '-1') d;
+SELECT outcome FROM dear a, pg_temp.dear(a.name, 'given-2', a.approval_id) d WHERE name = 'given';
+SELECT status FROM dear, holdfast.approve_call(approval_id, :org, 'eve', 'worth it', 'owner') WHERE name = 'given';
+SELECT status FROM dear, holdfast.refuse_call(approval_id, :org, 'eve', 'too dear', 'owner') WHERE name = 'refused';
+SELECT outcome FROM dear a, pg_temp.dear(a.name, 'refused-2', a.approval_id) d WHERE name = 'refused';
+UPDATE holdfast.ai_approvals SET expires_at = now() - interval '1 second' WHERE organization_id = :org;
+SELECT holdfast.expire_approvals() > 1 AS expired;
+SELECT name, (SELECT status FROM holdfast.ai_approvals a WHERE a.organization_id = :org AND a.approval_id = d.approval_id) FROM dear d ORDER BY name;
+SELECT correlation_id, event, status, request_id IS NOT NULL AS request, user_id, api_key_id = :'api_key_id' AS key, route, provider, model,
+       detail - 'approvalId' AS detail, (SELECT name FROM dear d WHERE d.approval_id = (l.detail ->> 'approvalId')::uuid)
+FROM holdfast.get_audit_log(:org) l WHERE event LIKE 'approval.%' ORDER BY correlation_id, audit_id;
+SELECT outcome FROM dear a, pg_temp.dear(a.name, 'forgotten-2', a.approval_id) d WHERE name = 'forgotten';
+SELECT holdfast.expire_approvals(0);
+-- What kept a call from being made is on record without an audit too.
+SELECT holdfast.set_audit(:org, false);
+SELECT count(*) AS before FROM holdfast.get_audit_log(:org) \gset
+SELECT approval_id FROM pg_temp.dear('unheard', 'unheard') \gset
+SELECT count(*) - :before AS more FROM holdfast.get_audit_log(:org);
+SELECT status FROM holdfast.refuse_call(:'approval_id', :org, 'eve', NULL, 'owner');
+SELECT count(*) - :before AS more FROM holdfast.get_audit_log(:org);
+SELECT holdfast.set_audit(:org, true);
+
 -- Off: only refusals are kept. A gateway may leave its calls out as well.
 SELECT holdfast.set_audit(:other, false), holdfast.set_audit(:other, true, 'everything');
 SELECT holdfast.set_audit(:other, false);

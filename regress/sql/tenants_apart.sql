@@ -131,7 +131,7 @@ INSERT INTO others VALUES
     ('tend_run_batches', NULL), -- moves on what goes on anyway
     ('expire_holds', NULL), -- ends what has run out anyway
     ('get_step_from_state', NULL), ('get_status_from_state', NULL), ('can_access_step', NULL), ('validate_workflow_graph', NULL), ('faults_of_used_graphs', NULL), ('intent_steps', NULL), -- the graphs and what is shipped
-    ('remove_ended_tokens', NULL), -- has ended anyway
+    ('remove_ended_tokens', NULL), ('expire_approvals', NULL), -- has ended anyway
     ('reap_workflow_leases', NULL), -- fails what nobody works on any more
     ('redact_text', NULL), -- reads nothing
     ('trim_cache', NULL), -- forgets what has expired anyway

@@ -24,7 +24,7 @@ CREATE FUNCTION profile_functions(p_profile text) RETURNS text[]
           advance_workflow,claim_workflow_step,heartbeat,reap_workflow_leases,cancel_workflow,
           create_intent_workflow,start_intent_step,review_intent_seeds}'::text[],
         '{check_invariants,seal_ledger,verify_ledger,set_budget,remove_budget,set_plan_budget,set_organization_plan,set_organization_settings,clear_cache,trim_cache,refund_usage,grant_credits,create_api_key,
-          revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
+          revoke_api_key,rotate_api_key,register_token,remove_ended_tokens,expire_approvals,write_off_call,import_pricing,apply_price_proposal,reconcile_invoice,
           maintenance_duties,run_duty,run_maintenance,set_rate_limit,reset_rate_limit,reset_breaker,set_audit,set_approval_threshold,resolve_cost_alert}'::text[]
     )) f(reading, calling, administering)
 $$;

@@ -44,6 +44,12 @@ CREATE FUNCTION refuse_call(p_approval_id uuid, p_organization_id uuid, p_actor 
 COMMENT ON FUNCTION refuse_call(uuid, uuid, text, text, text) IS
 'Refuses a call that waits for an approval: with its id, open_call() then raises PT403 with p_reason. Roles and errors as approve_call().';
 
+CREATE FUNCTION expire_approvals(p_most integer DEFAULT 1000) RETURNS bigint
+    LANGUAGE C VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'holdfast_expire_approvals';
+COMMENT ON FUNCTION expire_approvals(integer) IS
+'Ends approvals that nobody decided on, or used, in time; each leaves a row in ai_audit_log. How many, p_most (1 to 10000) at most. It is a duty of run_maintenance(): what has run out is good for nothing before that too. Raises PT400.';
+
 CREATE FUNCTION list_approvals(p_organization_id uuid, p_status text DEFAULT NULL, p_approval_id uuid DEFAULT NULL,
                                p_limit integer DEFAULT 50)
     RETURNS TABLE (approval_id uuid, status text, estimated_cost numeric, threshold numeric, provider text, model text,

@@ -10,7 +10,8 @@ CREATE FUNCTION maintenance_duties(OUT place integer, OUT duty text, OUT most bi
            (4, 'reap_workflow_leases', 1000, 'SELECT holdfast.reap_workflow_leases(1000)'),
            (5, 'remove_ended_tokens', 1000, 'SELECT holdfast.remove_ended_tokens(1000)'),
            (6, 'keep_audit_months', 1000, 'SELECT holdfast.keep_audit_months()'),
-           (7, 'trim_cache', 1000, 'SELECT holdfast.trim_cache(1000)')
+           (7, 'trim_cache', 1000, 'SELECT holdfast.trim_cache(1000)'),
+           (8, 'expire_approvals', 1000, 'SELECT holdfast.expire_approvals(1000)')
 $$;
 COMMENT ON FUNCTION maintenance_duties() IS
 'What run_maintenance() does, in this order: the name of each duty, the SQL statement that does it and returns how much it did, and from how much on there may be more to do.';

@@ -9,6 +9,8 @@ CREATE TABLE ai_approvals (
     user_id text,
     workflow_id uuid,
     route text,
+    request_id uuid,
+    correlation_id text,
     provider text NOT NULL,
     model text NOT NULL,
     prompt_tokens integer NOT NULL,
@@ -24,6 +26,7 @@ CREATE TABLE ai_approvals (
     PRIMARY KEY (organization_id, approval_id)
 );
 CREATE UNIQUE INDEX ai_approvals_waiting ON ai_approvals (organization_id, api_key_id, fingerprint) WHERE status = 'waiting';
+CREATE INDEX ai_approvals_open ON ai_approvals (expires_at) WHERE status IN ('waiting', 'approved') AND idempotency_key IS NULL;
 CREATE INDEX ai_approvals_created ON ai_approvals (organization_id, created_at);
 COMMENT ON TABLE ai_approvals IS
 'Calls whose estimate is above the threshold, and what an admin said of them. fingerprint is the SHA-256 of the request: an approval is good for that request alone. What has not been made by expires_at is not made any more, whatever status says. idempotency_key is the one under which the approved call is made: once.';

@@ -89,6 +89,26 @@ test('a gateway may leave out the calls that it makes, but no refusal', async ()
   assert.equal((await rowsOf(refused)).length, 1);
 });
 
+test('a call that waits for an approval, and who refused it, are found by the call’s ids', async () => {
+  const strict = await world.startGateway({ flags: ['--auto-approve-usd', '0'] });
+  const waiting = await ask({ 'X-Correlation-Id': 'dear-1' }, {}, { gateway: strict });
+  assert.equal(waiting.status, 202, waiting.text);
+  const [waits] = await rowsOf(waiting);
+  assert.deepEqual([waits.event, waits.status, waits.detail.approvalId], ['approval.waiting', 202, waiting.json.approvalId]);
+  const [{ api_key: key }] = await world.database.query(
+    `SELECT api_key FROM holdfast.create_api_key($1, 'admin', p_role => 'admin')`,
+    [world.organization.id],
+  );
+  const path = `/api/ai/approvals/${waiting.json.approvalId}/refuse`;
+  assert.equal((await world.http('POST', path, { body: { reason: 'too dear' }, key })).status, 200);
+  const rows = await world.database.query(`SELECT * FROM holdfast.get_audit_log($1, p_correlation_id => 'dear-1')`, [
+    world.organization.id,
+  ]);
+  const refused = rows.find(({ event }) => event === 'approval.refused');
+  assert.equal(refused.detail.reason, 'too dear');
+  assert.equal(refused.request_id, waiting.headers.get('x-holdfast-request'));
+});
+
 test('bodies are kept as the organization wishes, of streams too', async () => {
   const prompt = 'Hello, I am ann@example.com';
   const keep = (bodies) => world.database.query('SELECT holdfast.set_audit($1, p_bodies => $2)', [world.organization.id, bodies]);
