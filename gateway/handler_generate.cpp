@@ -1,8 +1,8 @@
 #include "gateway/handler_generate.hpp"
 
-#include "extension/core/input_text.hpp"
 #include "gateway/bounded_json.hpp"
 #include "gateway/front_door.hpp"
+#include "gateway/generate_format.hpp"
 #include "gateway/json_text.hpp"
 #include "gateway/providers/registry.hpp"
 #include "gateway/request_json.hpp"
@@ -22,20 +22,11 @@ public:
   ErrorShape shape() const override { return ErrorShape::api; }
 
   std::string stored_body(const AnswerFacts& facts) const override {
-    std::string content;
-    if (!facts.answer.choices.empty()) {
-      const Choice& first = facts.answer.choices.front();
-      content = first.content.empty() ? first.refusal : first.content;
-    }
-    const nlohmann::json usage = {
-        {"promptTokens", facts.usage.prompt_tokens},
-        {"completionTokens", facts.usage.completion_tokens},
-        {"totalTokens", facts.usage.prompt_tokens + facts.usage.completion_tokens}};
-    return ObjectText()
-        .add("success", true)
-        .add("requestId", facts.request_id)
-        .add("content", content)
-        .add("usage", usage)
+    const auto& choices = facts.answer.choices;
+    ObjectText body;
+    body.add("success", true).add("requestId", facts.request_id);
+    generate_format::write_choice(choices.empty() ? Choice{} : choices.front(), body);
+    return body.add("usage", generate_format::write_usage(facts.usage))
         .add("latencyMs", facts.latency_ms)
         .add("provider", facts.provider)
         .add("model", facts.answer.model.empty() ? facts.model : facts.answer.model)
@@ -68,11 +59,10 @@ public:
   }
 
   std::string stream_event(const StreamEvent& event) override {
-    std::string content;
-    for (const ChatDelta& delta : event.deltas) {
-      content += delta.content.empty() ? delta.refusal : delta.content;
-    }
-    return content.empty() ? "" : delta_event(content);
+    std::string events;
+    for (const ChatDelta& delta : event.deltas)
+      events += delta_event(generate_format::write_delta(delta));
+    return events;
   }
 
   std::string stream_end(const std::string& stored, const Usage&,
@@ -90,31 +80,22 @@ public:
                             const std::optional<std::string>& cost_usd) override {
     const auto body = parse_bounded_json(stored);
     if (!body || !body->is_object()) throw std::runtime_error("a stored answer cannot be read");
-    const std::string content = body->value("content", std::string());
-    return (content.empty() ? "" : delta_event(content)) +
+    return delta_event(generate_format::delta_of_body(*body)) +
            stream_end(stored, {}, SettledCall{cost_usd, std::nullopt});
   }
 
 private:
-  static std::string delta_event(const std::string& content) {
-    return sse_event("delta", dump_json({{"content", content}}));
+  static std::string delta_event(const nlohmann::json& delta) {
+    return delta.is_null() ? "" : sse_event("delta", dump_json(delta));
   }
 };
 
-Message message(const std::string& role, const std::string& text) {
-  Message made;
-  made.role = role;
-  made.parts.push_back({ContentPart::Kind::text, text, ""});
-  return made;
-}
-
-std::string required_prompt(const nlohmann::json& body) {
-  const auto prompt = optional_text(body, "prompt");
-  if (!prompt || normalized_input(*prompt).empty()) {
-    throw HttpError(400, "bad_value", "The field prompt must be a text that is not empty.",
-                    "prompt");
-  }
-  return *prompt;
+ChatRequest read_chat(const Config& config, const nlohmann::json& body) {
+  auto parsed = generate_format::parse_client_request(
+      body, {config.default_max_tokens, config.max_completion_tokens});
+  if (const auto* error = std::get_if<openai_format::RequestError>(&parsed))
+    throw HttpError(400, error->code, error->message, error->param);
+  return std::move(std::get<ChatRequest>(parsed));
 }
 
 // Which provider is to be asked, and the model when none is named: the provider's default, or any
@@ -164,16 +145,8 @@ CallOrder read_order(const Config& config, const httplib::Request& request, cons
   nlohmann::json body = parse_request_object(text);
   read_controls_of_body(body, order.controls);
   read_cache_members(body, order.cache);
-  ChatRequest& chat = order.chat;
-  if (const auto system = optional_text(body, "systemPrompt"); system && !system->empty()) {
-    chat.messages.push_back(message("system", *system));
-  }
-  chat.messages.push_back(message("user", required_prompt(body)));
-  chat.temperature = optional_number(body, "temperature", 0, 2);
-  chat.max_tokens =
-      static_cast<int>(optional_integer(body, "maxTokens", 1, config.max_completion_tokens)
-                           .value_or(config.default_max_tokens));
-  chat.stream = stream;
+  order.chat = read_chat(config, body);
+  order.chat.stream = stream;
   const std::string priority = optional_text(body, "priority").value_or("normal");
   if (priority != "low" && priority != "normal" && priority != "high") {
     throw HttpError(400, "bad_value", "The field priority must be low, normal or high.",

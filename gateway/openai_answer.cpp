@@ -38,25 +38,11 @@ json write_choice(const Choice& choice) {
   if (!choice.reasoning.empty()) message["reasoning"] = choice.reasoning;
   if (!choice.citations.empty()) message["annotations"] = write_annotations(choice.citations);
   for (const ToolCall& call : choice.tool_calls)
-    message["tool_calls"].push_back(
-        {{"id", call.id},
-         {"type", "function"},
-         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    message["tool_calls"].push_back(write_tool_call(call));
   return {{"index", choice.index},
           {"message", std::move(message)},
           {"logprobs", choice.logprobs},
           {"finish_reason", text_or_null(choice.finish_reason)}};
-}
-
-json write_tool_call_piece(const ChatDelta::ToolCallPiece& piece) {
-  json function = {{"arguments", piece.arguments}};
-  if (!piece.name.empty()) function["name"] = piece.name;
-  json written = {{"index", piece.index}, {"function", std::move(function)}};
-  if (!piece.id.empty()) {
-    written["id"] = piece.id;
-    written["type"] = "function";
-  }
-  return written;
 }
 
 bool says_nothing(const ChatDelta& delta) {
@@ -88,6 +74,23 @@ std::string sse(const json& body) {
 }
 
 } // namespace
+
+json write_tool_call(const ToolCall& call) {
+  return {{"id", call.id},
+          {"type", "function"},
+          {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+}
+
+json write_tool_call_piece(const ChatDelta::ToolCallPiece& piece) {
+  json function = {{"arguments", piece.arguments}};
+  if (!piece.name.empty()) function["name"] = piece.name;
+  json written = {{"index", piece.index}, {"function", std::move(function)}};
+  if (!piece.id.empty()) {
+    written["id"] = piece.id;
+    written["type"] = "function";
+  }
+  return written;
+}
 
 json write_usage(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},

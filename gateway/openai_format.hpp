@@ -47,6 +47,10 @@ std::variant<ClientRequest, RequestError> parse_client_request(std::string_view 
 // The body of a chat completion.
 nlohmann::json write_answer(const ChatAnswer& answer);
 
+// A call of a function, whole, or a piece of one in a stream.
+nlohmann::json write_tool_call(const ToolCall& call);
+nlohmann::json write_tool_call_piece(const ChatDelta::ToolCallPiece& piece);
+
 // OpenAI's usage object.
 nlohmann::json write_usage(const Usage& usage);
 

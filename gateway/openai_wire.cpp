@@ -38,10 +38,7 @@ json write_message(const Message& message) {
   if (!message.refusal.empty()) written["refusal"] = message.refusal;
   if (!message.tool_call_id.empty()) written["tool_call_id"] = message.tool_call_id;
   for (const ToolCall& call : message.tool_calls)
-    written["tool_calls"].push_back(
-        {{"id", call.id},
-         {"type", "function"},
-         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    written["tool_calls"].push_back(write_tool_call(call));
   return written;
 }
 

@@ -159,7 +159,15 @@ test('/api/ai/generate answers in its own shape', async () => {
   assert.ok(latencyMs >= 0);
   assert.deepEqual(rest, {
     content: recorded.response.body.choices[0].message.content,
-    usage: { promptTokens: 8, completionTokens: 377, totalTokens: 385 },
+    finishReason: 'stop',
+    usage: {
+      promptTokens: 8,
+      completionTokens: 377,
+      totalTokens: 385,
+      cachedTokens: 0,
+      cacheWriteTokens: 0,
+      reasoningTokens: 320,
+    },
     provider: 'openai',
     model: recorded.response.body.model,
     cached: false,
