@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -21,6 +22,9 @@ constexpr std::size_t kBufferBytes = 8192;
 constexpr std::chrono::milliseconds kShortWait{1000};
 constexpr std::chrono::milliseconds kWaitSlice{50};
 constexpr std::size_t kLeastBytesPerMs = 16;
+
+constexpr char kTlsHandshake = 0x16; // the first byte of every handshake
+constexpr std::size_t kRecordBytes = 16384;
 
 // What poll() says of the socket within the time; 0 when nothing.
 short poll_socket(socket_t socket, short events, std::chrono::milliseconds time) {
@@ -58,11 +62,43 @@ ClientSocket::Address address_of(socket_t socket, int (*tell)(int, sockaddr*, so
 
 } // namespace
 
-ClientSocket::ClientSocket(socket_t socket, std::function<bool()> others_wait)
-    : socket_(socket), others_wait_(std::move(others_wait)) {}
+ClientSocket::ClientSocket(socket_t socket, std::function<bool()> others_wait,
+                           std::shared_ptr<const TlsContext> tls)
+    : socket_(socket), others_wait_(std::move(others_wait)), context_(std::move(tls)),
+      secured_(context_ == nullptr) {}
 
 ClientSocket::~ClientSocket() {
+  if (tls_) tls_->say_goodbye();
   close(socket_);
+}
+
+ClientSocket::Handshake ClientSocket::shake_hands() {
+  if (!tls_) {
+    char first = 0;
+    const ssize_t seen = recv(socket_, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (seen < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+      return Handshake::waiting;
+    if (seen <= 0) return Handshake::failed;
+    if (first != kTlsHandshake) return Handshake::no_tls;
+    // OpenSSL reads and writes by itself, and must not wait.
+    if (fcntl(socket_, F_SETFL, O_NONBLOCK) != 0) return Handshake::failed;
+    tls_.emplace(*context_, socket_);
+    context_.reset();
+  }
+  for (;;) {
+    switch (tls_->shake_hands().need) {
+    case TlsSession::Need::nothing:
+      secured_ = true;
+      return Handshake::over;
+    case TlsSession::Need::readable:
+      return Handshake::waiting;
+    case TlsSession::Need::writable:
+      if (poll_socket(socket_, POLLOUT, kShortWait) != POLLOUT) return Handshake::failed;
+      break;
+    default:
+      return Handshake::failed;
+    }
+  }
 }
 
 void ClientSocket::allow(std::size_t bytes, std::chrono::milliseconds time) {
@@ -74,7 +110,7 @@ void ClientSocket::allow(std::size_t bytes, std::chrono::milliseconds time) {
 }
 
 bool ClientSocket::wait_for_data(std::chrono::milliseconds time) const {
-  return begin_ < end_ || poll_socket(socket_, POLLIN, time) != 0;
+  return begin_ < end_ || (tls_ && tls_->has_pending()) || poll_socket(socket_, POLLIN, time) != 0;
 }
 
 bool ClientSocket::peer_has_closed() const {
@@ -84,6 +120,7 @@ bool ClientSocket::peer_has_closed() const {
 
 void ClientSocket::linger(std::chrono::milliseconds time) {
   flush();
+  if (tls_) tls_->say_goodbye();
   buffer_.resize(kBufferBytes);
   shutdown(socket_, SHUT_WR);
   const auto until = Clock::now() + time;
@@ -106,7 +143,24 @@ bool ClientSocket::is_writable() const {
 
 ssize_t ClientSocket::receive() {
   buffer_.resize(kBufferBytes);
-  return recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  return tls_ ? receive_secured() : recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+}
+
+// As recv() does it.
+ssize_t ClientSocket::receive_secured() {
+  const auto outcome = tls_->receive(buffer_.data(), buffer_.size());
+  switch (outcome.need) {
+  case TlsSession::Need::nothing:
+    return static_cast<ssize_t>(outcome.bytes);
+  case TlsSession::Need::ended:
+    return 0;
+  case TlsSession::Need::failed:
+    errno = ECONNRESET;
+    return -1;
+  default:
+    errno = EAGAIN;
+    return -1;
+  }
 }
 
 bool ClientSocket::is_trickle() const {
@@ -152,7 +206,26 @@ ssize_t ClientSocket::read(char* data, size_t size) {
   return static_cast<ssize_t>(taken);
 }
 
+bool ClientSocket::send_secured(std::string_view data) const {
+  while (!data.empty()) {
+    const auto outcome = tls_->send(data);
+    data.remove_prefix(outcome.bytes);
+    if (outcome.need == TlsSession::Need::nothing) continue;
+    const bool wants_room = outcome.need == TlsSession::Need::writable;
+    if (!wants_room && outcome.need != TlsSession::Need::readable) return false;
+    const short wanted = wants_room ? POLLOUT : POLLIN;
+    if ((poll_socket(socket_, wanted, kWriteWait) & wanted) == 0) return false;
+  }
+  return true;
+}
+
 bool ClientSocket::send_all(std::string_view first, std::string_view second) const {
+  if (tls_) {
+    // In as few records, and so as few packets, as may be.
+    const std::size_t joined = std::min(second.size(), kRecordBytes - first.size());
+    return send_secured(std::string(first).append(second.substr(0, joined))) &&
+           send_secured(second.substr(joined));
+  }
   while (!first.empty() || !second.empty()) {
     std::array<iovec, 2> parts{iovec{const_cast<char*>(first.data()), first.size()},
                                iovec{const_cast<char*>(second.data()), second.size()}};

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "gateway/http_library.hpp"
+#include "gateway/tls.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,9 +27,12 @@ public:
     int port = 0;
   };
   enum class Trouble { none, too_many_bytes, too_slow };
+  enum class Handshake { over, waiting, failed, no_tls };
 
   // `others_wait` tells whether connections wait for a worker; it is asked while this one waits.
-  ClientSocket(socket_t socket, std::function<bool()> others_wait);
+  // With `tls`, requests come through it once the handshake is over.
+  ClientSocket(socket_t socket, std::function<bool()> others_wait,
+               std::shared_ptr<const TlsContext> tls = nullptr);
   ~ClientSocket() override;
   ClientSocket(const ClientSocket&) = delete;
   ClientSocket& operator=(const ClientSocket&) = delete;
@@ -37,6 +42,16 @@ public:
 
   // Why the last read failed.
   Trouble trouble() const { return trouble_; }
+
+  // Whether requests may come.
+  bool is_secured() const { return secured_; }
+
+  // Goes on with the handshake as far as the client's bytes go, without waiting for more. `no_tls`:
+  // the client speaks something else, and what is written to it goes out as it is.
+  Handshake shake_hands();
+
+  // Why it failed, in OpenSSL's words.
+  std::string handshake_fault() const { return tls_ ? tls_->fault() : ""; }
 
   // Whether a request's first byte is there, waiting for it at most that long.
   bool wait_for_data(std::chrono::milliseconds time) const;
@@ -49,6 +64,7 @@ public:
 
   // How many requests it has brought.
   int requests = 0;
+  const Clock::time_point since = Clock::now();
   int descriptor() const { return socket_; }
 
   // Whether the client has closed its side, or the connection is broken.
@@ -71,10 +87,15 @@ private:
   bool fill();
   bool is_trickle() const;
   ssize_t receive();
+  ssize_t receive_secured();
   bool send_all(std::string_view first, std::string_view second) const;
+  bool send_secured(std::string_view data) const;
 
   socket_t socket_;
   std::function<bool()> others_wait_;
+  std::shared_ptr<const TlsContext> context_; // until there is a session
+  bool secured_;
+  mutable std::optional<TlsSession> tls_;
   std::vector<char> buffer_;
   mutable std::string head_;              // not sent yet
   mutable std::optional<Address> remote_; // asked for once

@@ -239,6 +239,15 @@ const std::vector<Setting>& settings() {
         {"--trusted-proxies", "HOLDFAST_TRUSTED_PROXIES", "none",
          "proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas",
          set_trusted_proxies},
+        {"--tls-certificate", "", "none",
+         "PEM file with the certificate and its chain: then https is spoken, and nothing else",
+         [](Config& config, const std::string& text) {
+           return set_text(config.tls_settings.certificate_path, text);
+         }},
+        {"--tls-key", "", "none", "PEM file with the certificate's private key",
+         [](Config& config, const std::string& text) {
+           return set_text(config.tls_settings.key_path, text);
+         }},
         {"--log-level", "HOLDFAST_LOG_LEVEL", "info",
          "least level that is logged: debug, info, warning or error", set_least_level},
         {"--metrics-token", "HOLDFAST_METRICS_TOKEN", "none",
@@ -414,6 +423,18 @@ std::optional<ConfigExit> read_tokens(Config& config, const Environment& environ
   return std::nullopt;
 }
 
+std::optional<ConfigExit> read_tls(Config& config) {
+  const TlsSettings& settings = config.tls_settings;
+  if (settings.certificate_path.empty() != settings.key_path.empty())
+    return refuse("--tls-certificate and --tls-key must be set together, or neither");
+  if (settings.key_path.empty()) return std::nullopt;
+  auto made = TlsContext::make(settings);
+  if (const auto* fault = std::get_if<TlsFault>(&made))
+    return refuse("--tls-certificate and --tls-key: " + fault->what);
+  config.tls = std::get<std::shared_ptr<const TlsContext>>(std::move(made));
+  return std::nullopt;
+}
+
 std::optional<ConfigExit> read_webhook(Config& config, const Environment& environment) {
   config.webhook = {environment(kWebhookUrl).value_or(""),
                     environment(kWebhookSecret).value_or("")};
@@ -494,6 +515,7 @@ std::variant<Config, ConfigExit> read_config(const std::vector<std::string>& arg
   if (!ttl_given) config.hold_ttl_ms = config.limits.total_timeout_ms + kHoldMarginMs;
   if (const auto exit = read_providers(config, environment)) return *exit;
   if (const auto exit = read_tokens(config, environment)) return *exit;
+  if (const auto exit = read_tls(config)) return *exit;
   if (const auto exit = read_webhook(config, environment)) return *exit;
   if (const auto exit = check_together(config)) return *exit;
   return config;
@@ -518,6 +540,8 @@ std::vector<std::string> keep_start_settings(const Config& running, Config& next
   keep("--spool", running.spool, next.spool);
   keep("--run-steps", running.run_steps, next.run_steps);
   keep("--run-lease-ms", running.run_lease_ms, next.run_lease_ms);
+  if ((running.tls == nullptr) != (next.tls == nullptr))
+    keep("--tls-certificate", running.tls, next.tls);
   changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   return changed;
 }

@@ -4,6 +4,7 @@
 #include "gateway/call.hpp"
 #include "gateway/client_address.hpp"
 #include "gateway/log.hpp"
+#include "gateway/tls.hpp"
 #include "gateway/token.hpp"
 #include "gateway/transport.hpp"
 #include "gateway/webhook.hpp"
@@ -64,7 +65,9 @@ struct Config {
   std::vector<ProviderConfig> providers;
   TokenSettings token_settings{"", "", "authenticated", ""};
   std::shared_ptr<const TokenVerifier> tokens; // null where no key for them is set
-  Webhook webhook;                             // where documents are delivered
+  TlsSettings tls_settings;
+  std::shared_ptr<const TlsContext> tls; // null: plain HTTP
+  Webhook webhook;                       // where documents are delivered
 };
 
 // The program ends here: --help and --version with status 0, a refused setting with status 2.

@@ -69,7 +69,8 @@ std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, Run
 void announce(const Config& config, int port) {
   const bool ipv6 = config.listen_host.find(':') != std::string::npos;
   const std::string host = ipv6 ? "[" + config.listen_host + "]" : config.listen_host;
-  std::printf("holdfast-gateway listening on http://%s:%d\n", host.c_str(), port);
+  std::printf("holdfast-gateway listening on %s://%s:%d\n", config.tls ? "https" : "http",
+              host.c_str(), port);
   std::fflush(stdout);
 }
 
@@ -184,7 +185,8 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   Services services{live, database, transport, settlements, spool, holds, cache};
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, workflows, runs, batches, news, desk, telemetry));
+      all_routes(services, workflows, runs, batches, news, desk, telemetry),
+      config.tls ? TlsSource([&live] { return live.now()->tls; }) : nullptr);
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);
   std::future<bool> serving = std::async(std::launch::async, [&] {

@@ -230,6 +230,60 @@ void log_request(const RequestContext& context, int status) {
   line.write();
 }
 
+// Says no to a connection of which nothing was read.
+void refuse(ClientSocket& client, const HttpError& error) {
+  RequestContext context;
+  // Which path it asks for is not known.
+  const std::string body = error_body(error, ErrorShape::api, context.request_id);
+  std::string answer = "HTTP/1.1 " + std::to_string(error.status) + ' ' +
+                       (error.status == 503 ? "Service Unavailable" : "Bad Request") +
+                       "\r\nContent-Type: application/json\r\n";
+  if (error.retry_after_s)
+    answer += "Retry-After: " + std::to_string(*error.retry_after_s) + "\r\n";
+  answer += "Connection: close\r\nX-Holdfast-Request: " + context.request_id +
+            "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  if (client.write(answer.data(), answer.size()) > 0) client.linger(kRefusedLinger);
+  context.error_code = error.code;
+  log_request(context, error.status);
+}
+
+// Takes what the client has sent of its handshake. False when the connection is to end.
+bool go_on_with_handshake(ClientSocket& client) {
+  if (ClientSocket::Clock::now() >= client.since + kHeadWait) return false;
+  switch (client.shake_hands()) {
+  case ClientSocket::Handshake::over:
+  case ClientSocket::Handshake::waiting:
+    return true;
+  case ClientSocket::Handshake::no_tls:
+    refuse(client, {400, "tls_required", "This port speaks TLS: use https."});
+    return false;
+  case ClientSocket::Handshake::failed:
+    break;
+  }
+  const std::string fault = client.handshake_fault();
+  if (!fault.empty()) log_event(LogLevel::debug, "handshake_failed", fault);
+  return false;
+}
+
+// A client of TLS understands no answer before its handshake.
+void refuse_for_now(ClientSocket& client) {
+  const auto until = ClientSocket::Clock::now() + kRefusedLinger;
+  while (!client.is_secured()) {
+    const auto left = std::chrono::duration_cast<milliseconds>(until - ClientSocket::Clock::now());
+    if (left.count() <= 0 || !client.wait_for_data(left) || !go_on_with_handshake(client)) return;
+  }
+  HttpError error(503, "overloaded",
+                  "The gateway is at its limit of connections. Try again shortly.");
+  error.retry_after_s = 1;
+  refuse(client, error);
+}
+
+// Until when it may say nothing.
+ClientSocket::Clock::time_point patience_with(const ClientSocket& client) {
+  if (!client.is_secured()) return client.since + kHeadWait;
+  return ClientSocket::Clock::now() + (client.requests == 0 ? kHeadWait : kIdleWait);
+}
+
 } // namespace
 
 std::optional<HttpError> check_head(const httplib::Request& request,
@@ -255,8 +309,8 @@ std::optional<HttpError> check_head(const httplib::Request& request,
   return request.method == "POST" ? check_media(request) : std::nullopt;
 }
 
-Server::Server(ServerBounds bounds, std::vector<Route> routes)
-    : bounds_(std::move(bounds)), routes_(std::move(routes)),
+Server::Server(ServerBounds bounds, std::vector<Route> routes, TlsSource tls)
+    : bounds_(std::move(bounds)), routes_(std::move(routes)), tls_(std::move(tls)),
       workers_(bounds_.threads, bounds_.threads, waiting_),
       idle_(
           [this](std::shared_ptr<ClientSocket> client) {
@@ -352,7 +406,8 @@ void Server::stop() {
 
 bool Server::process_and_close_socket(socket_t socket) {
   const auto lane = WorkerPool::lane();
-  serve_as(lane, std::make_shared<ClientSocket>(socket, [this] { return waiting_ > 0; }));
+  serve_as(lane, std::make_shared<ClientSocket>(
+                     socket, [this] { return waiting_ > 0; }, tls_ ? tls_() : nullptr));
   return lane == WorkerPool::Lane::serve;
 }
 
@@ -360,7 +415,7 @@ void Server::serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>
   if (lane == WorkerPool::Lane::drop) return;
   try {
     if (lane == WorkerPool::Lane::refuse) {
-      refuse(*client);
+      refuse_for_now(*client);
     } else {
       serve_connection(client);
     }
@@ -369,13 +424,17 @@ void Server::serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>
   }
 }
 
-// Serves until the client pauses. Its thread waits for it a moment, unless others need the thread.
+// Serves until the client pauses. Its thread waits for it a moment, unless others need the thread;
+// for the next piece of a handshake it does not wait.
 void Server::serve_connection(const std::shared_ptr<ClientSocket>& client) {
   for (;;) {
-    const bool is_fresh = client->requests == 0;
-    if (!client->wait_for_data(waiting_ > 0 ? milliseconds(0) : kBusyWait)) {
-      if (!stopping_)
-        idle_.park(client, ClientSocket::Clock::now() + (is_fresh ? kHeadWait : kIdleWait));
+    const bool can_wait = client->is_secured() && waiting_ == 0;
+    if (!client->wait_for_data(can_wait ? kBusyWait : milliseconds(0))) {
+      if (!stopping_) idle_.park(client, patience_with(*client));
+      return;
+    }
+    if (!client->is_secured()) {
+      if (go_on_with_handshake(*client)) continue;
       return;
     }
     ++client->requests;
@@ -412,22 +471,6 @@ bool Server::serve_one(ClientSocket& client, bool last) {
   current_request = nullptr;
   current_client = nullptr;
   return sent && went_well && !closed && !context.unread;
-}
-
-void Server::refuse(ClientSocket& client) {
-  RequestContext context;
-  HttpError error(503, "overloaded",
-                  "The gateway is at its limit of connections. Try again "
-                  "shortly.");
-  // Which path it asks for is not known: nothing was read.
-  const std::string body = error_body(error, ErrorShape::api, context.request_id);
-  const std::string answer =
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-      "Retry-After: 1\r\nConnection: close\r\nX-Holdfast-Request: " +
-      context.request_id + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  if (client.write(answer.data(), answer.size()) > 0) client.linger(kRefusedLinger);
-  context.error_code = error.code;
-  log_request(context, error.status);
 }
 
 } // namespace holdfast::gateway

@@ -38,12 +38,16 @@ struct ServerBounds {
 std::optional<HttpError> check_head(const httplib::Request& request,
                                     const std::vector<Route>& routes, std::size_t max_body_bytes);
 
+// What a new connection is served with.
+using TlsSource = std::function<std::shared_ptr<const TlsContext>()>;
+
 // Serves the routes. cpp-httplib parses and writes; the connection, its bounds and its threads are
 // ours, since the library bounds neither headers, nor chunked bodies, nor its queue. A request has
 // a thread while it is at work; a connection without one needs none.
 class Server : private httplib::Server {
 public:
-  Server(ServerBounds bounds, std::vector<Route> routes);
+  // Without a source of certificates it speaks plain HTTP.
+  Server(ServerBounds bounds, std::vector<Route> routes, TlsSource tls = nullptr);
 
   // Listens, and returns the port. Throws std::runtime_error when that cannot be had.
   int bind(const std::string& host, int port);
@@ -60,12 +64,12 @@ private:
   void serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>& client);
   void serve_connection(const std::shared_ptr<ClientSocket>& client);
   bool serve_one(ClientSocket& client, bool last);
-  void refuse(ClientSocket& client);
   void set_handlers();
   void add_route(const Route& route);
 
   ServerBounds bounds_;
   std::vector<Route> routes_;
+  TlsSource tls_;
   std::atomic<bool> stopping_{false};
   std::atomic<int> waiting_{0};
   WorkerPool workers_;

@@ -34,6 +34,7 @@ check_packages() {
   cat <<EOF
 git git
 jq jq
+openssl openssl
 perl perl
 shellcheck shellcheck
 clang-format clang-format

@@ -10,7 +10,7 @@ const kFlags = [
   '--listen', '--database', '--database-pool', '--threads', '--max-body-bytes', '--max-prompt-bytes',
   '--default-max-tokens', '--max-completion-tokens', '--connect-timeout-ms', '--first-byte-timeout-ms',
   '--idle-timeout-ms', '--total-timeout-ms', '--hold-ttl-ms', '--drain-timeout-ms', '--max-answer-bytes',
-  '--default-provider', '--help', '--version',
+  '--default-provider', '--tls-certificate', '--tls-key', '--help', '--version',
 ];
 
 test('--help names every flag and every variable, and no value of a secret', async () => {

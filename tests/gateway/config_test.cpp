@@ -71,6 +71,16 @@ TEST(ConfigTest, AWebhookHasASecretAndNobodySeesIt) {
                                 {"HOLDFAST_PUBLISH_WEBHOOK_SECRET", "s3cret"}});
 }
 
+TEST(ConfigTest, ACertificateHasAKeyAndNobodySeesIt) {
+  EXPECT_EQ(accepted({"--database", "x"}).tls, nullptr);
+  for (const char* flag : {"--tls-certificate", "--tls-key"})
+    EXPECT_NE(refused({"--database", "x", flag, "/dev/null"}).find("set together"),
+              std::string::npos);
+  const std::string empty =
+      refused({"--database", "x", "--tls-certificate", "/dev/null", "--tls-key", "/dev/null"});
+  EXPECT_NE(empty.find("/dev/null has no certificate"), std::string::npos) << empty;
+}
+
 TEST(ConfigTest, HoldLifeFollowsTheTotalTimeoutUnlessGiven) {
   EXPECT_EQ(accepted({"--database", "x", "--total-timeout-ms", "1000"}).hold_ttl_ms, 61000);
   EXPECT_EQ(accepted({"--database", "x", "--hold-ttl-ms", "20000"}).hold_ttl_ms, 20000);

@@ -43,7 +43,7 @@ export class Gateway {
     const lines = createInterface({ input: this.#process.stdout });
     const started = Promise.race([once(lines, 'line'), this.#ended.then(() => [''])]);
     const [line] = await started;
-    this.baseUrl = /^holdfast-gateway listening on (http:\/\/\S+)$/.exec(line)?.[1];
+    this.baseUrl = /^holdfast-gateway listening on (https?:\/\/\S+)$/.exec(line)?.[1];
     if (!this.baseUrl) throw new Error(`the gateway did not start: ${line}\n${this.log}`);
   }
 
