@@ -7,9 +7,12 @@ import { Gateway } from './support/gateway.mjs';
 import { World } from './support/world.mjs';
 
 const kUsage = usageOf(fixture('chat_basic'));
+const kAtOnce = 64;
+const kLimit = 10;
+const kTrusting = ['--trusted-proxies', '127.0.0.0/8'];
 
 let world;
-before(async () => (world = await World.create({ flags: ['--trusted-proxies', '127.0.0.0/8'] })));
+before(async () => (world = await World.create({ flags: kTrusting })));
 afterEach(() => world.verify());
 after(() => world.close());
 
@@ -66,6 +69,25 @@ test('who calls too often is told so by 429, with what is left and when to come 
   assert.deepEqual(denials, Array(2).fill(
     { layer: 'user', route: 'POST /api/ai/generate', user_id: 'ada', ip: '127.0.0.1' }));
 });
+
+for (const [layer, callerOf] of Object.entries({
+  user: async () => [{ 'X-Holdfast-User': 'many' }],
+  ip: async () => [{ 'X-Forwarded-For': '198.51.100.64' }],
+  api_key: async () => [{}, (await world.database.key(world.organization.id)).key],
+})) {
+  test(`of ${kAtOnce} at once through two gateways, one ${layer} is admitted as often as its limit says`, async () => {
+    await limited(layer, kLimit, async () => {
+      const gateways = [world.gateway, await world.startGateway({ flags: kTrusting })];
+      const [headers, key] = await callerOf();
+      for (let calls = 0; calls < kLimit; calls++) world.replay.next('chat_basic'); // one more would be unplanned
+      const responses = await Promise.all(Array.from({ length: kAtOnce }, (_, call) => ask(headers, gateways[call % 2], key)));
+      const statuses = responses.map(({ status }) => status).sort();
+      assert.deepEqual(statuses, [...Array(kLimit).fill(200), ...Array(kAtOnce - kLimit).fill(429)]);
+      await Promise.all(responses.map((response) => response.arrayBuffer()));
+      for (let calls = 0; calls < kLimit; calls++) world.expectEntry({ model: 'gpt-5-nano', usage: kUsage });
+    });
+  });
+}
 
 test('behind a trusted proxy the client is whom it names, else whoever connects', async () => {
   const plain = await world.startGateway();

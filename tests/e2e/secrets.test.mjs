@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { kRole } from './support/database.mjs';
 import { Gateway } from './support/gateway.mjs';
 import { Tattler, kTattles } from './support/tattler.mjs';
 import { World, kProviders } from './support/world.mjs';
@@ -15,6 +16,12 @@ const kProviderSecrets = Object.fromEntries(
   kProviders.map((provider, index) => [provider, `${['', 'sk-', 'gsk_'][index % 3]}planted.${provider}/0123456789+abcdef=`]),
 );
 const kDatabasePassword = 'planted-database-password-9876543210';
+// What else an operator sets that nobody may see.
+const kSettings = {
+  HOLDFAST_JWT_SECRET: 'planted-secret-of-signed-tokens-0123456789',
+  HOLDFAST_METRICS_TOKEN: 'planted-token-of-metrics-0123456789',
+  HOLDFAST_PUBLISH_WEBHOOK_SECRET: 'planted-secret-of-the-webhook-0123456789',
+};
 const kModel = 'tattled';
 
 const kMessages = [{ role: 'user', content: 'Hello!' }];
@@ -47,12 +54,14 @@ before(async () => {
     secrets.set(`the key of ${provider}`, kProviderSecrets[provider]);
     await world.database.price(provider, kModel, { input: '1', output: '1' });
   }
+  for (const [name, secret] of Object.entries(kSettings)) secrets.set(name, secret);
+  await world.database.query(`GRANT EXECUTE ON FUNCTION holdfast.register_token TO ${kRole}`);
   secrets.set('the database’s password', kDatabasePassword);
   secrets.set('an API key', world.organization.key);
   gateway = await world.startGateway({
     database: `${world.database.conninfo} password=${kDatabasePassword}`,
-    flags: ['--run-steps', '2', '--max-fallbacks', '0'],
-    env,
+    flags: ['--run-steps', '2', '--max-fallbacks', '0', '--log-level', 'debug'],
+    env: { ...env, ...kSettings, HOLDFAST_PUBLISH_WEBHOOK_URL: tattler.origin },
   });
 });
 after(async () => {
@@ -137,6 +146,8 @@ test('what everybody may read', async () => {
   for (const path of ['/metrics', '/v1/models', '/api/ai/providers', '/api/ai/health', '/api/ai/health/full', '/api/ai/telemetry']) {
     await ask(path, 'GET', path);
   }
+  const answer = await ask('/metrics with its token', 'GET', '/metrics', { key: kSettings.HOLDFAST_METRICS_TOKEN });
+  assert.equal(answer.status, 200, answer.text);
   assertNoSecrets(said);
 });
 
@@ -155,6 +166,10 @@ test('settings that are wrong, beside secrets or in them', async () => {
     [['--threads', kDatabasePassword], {}],
     [['--config', file], { OPENAI_API_KEY: `${kProviderSecrets.openai} and more` }],
     [['--config', file], { OPENAI_BASE_URL: kProviderSecrets.openai, OPENAI_API_KEY: 'x' }],
+    [['--tls-certificate', file, '--tls-key', file], {}],
+    [['--config', file], { HOLDFAST_PUBLISH_WEBHOOK_SECRET: kSettings.HOLDFAST_PUBLISH_WEBHOOK_SECRET }],
+    [['--config', file], { HOLDFAST_METRICS_TOKEN: `${kSettings.HOLDFAST_METRICS_TOKEN} ` }],
+    [['--config', file], { HOLDFAST_JWT_SECRET: kSettings.HOLDFAST_JWT_SECRET.slice(0, 31) }],
   ];
   try {
     for (const content of [`OPENAI_API_KEY ${kProviderSecrets.openai}`, `OPENAI_API_KEY=${kProviderSecrets.openai} x`, `${kProviderSecrets.openai}=x`]) {
