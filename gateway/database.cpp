@@ -8,7 +8,6 @@
 #include "gateway/database_runs.hpp"
 #include "gateway/database_status.hpp"
 #include "gateway/database_text.hpp"
-#include "gateway/ids.hpp"
 #include "gateway/json_read.hpp"
 
 #include <cstdlib>
@@ -270,7 +269,7 @@ OpenedCall Database::open_call(const OpenRequest& request) {
                                  request.correlation_id,
                                  request.approve_above,
                                  request.approval_id,
-                                 new_uuid(),
+                                 request.hold_id,
                                  "false"};
   // What names an approval locks more than budgets.
   if (request.approval_id) return opened_call(pool_.run(kOpenCall, parameters));

@@ -32,6 +32,7 @@ struct PricedModel {
 // What open_call is asked. No `provider`: the database chooses among `providers`.
 struct OpenRequest {
   std::string organization_id;
+  std::string hold_id; // that the call is to have
   std::string key_hash;
   std::string model;
   std::int64_t prompt_tokens = 0;
@@ -183,7 +184,8 @@ public:
 
   KeyOwner authenticate_key(const std::string& organization_id, const std::string& key_hash);
   std::vector<PricedModel> list_models(const std::vector<std::string>& providers);
-  // What may have been opened when the connection is lost is asked for again.
+  // Asked for again when the connection is lost; DatabaseUnavailable is in doubt when it may have
+  // been opened all the same.
   OpenedCall open_call(const OpenRequest& request);
   // Safe to repeat: the same hold settles once.
   SettledCall settle_call(const Settlement& settlement);

@@ -80,8 +80,15 @@ Rows GroupCommit::run(const GroupItem& item) {
   if (const Place place(*this, item); place) {
     std::optional<Rows> rows = lanes_.at(lane_of(item.organization_id))->run(item);
     if (rows) return std::move(*rows);
+  } else {
+    return alone_(item);
   }
-  return alone_(item);
+  try {
+    return alone_(item);
+  } catch (DatabaseUnavailable& away) {
+    away.in_doubt = true; // the group may have been committed
+    throw;
+  }
 }
 
 std::vector<GroupCommit::Lane::Outcome>

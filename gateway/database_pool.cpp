@@ -333,6 +333,7 @@ Rows DatabasePool::run_once(const Statement& statement, const Parameters& parame
 
 Rows DatabasePool::run(const Statement& statement, const Parameters& parameters) {
   Attempt attempt;
+  bool in_doubt = false;
   for (int tries = 1;; ++tries) {
     attempt.may_have_run = false;
     try {
@@ -341,7 +342,9 @@ Rows DatabasePool::run(const Statement& statement, const Parameters& parameters)
       // These were rolled back as a whole, or never began.
       const bool undone = has_prefix(error.sqlstate, "40") || error.sqlstate == kUnknownStatement;
       if (!undone || tries == kMostTries) throw;
-    } catch (const DatabaseUnavailable&) {
+    } catch (DatabaseUnavailable& away) {
+      in_doubt = in_doubt || attempt.may_have_run;
+      away.in_doubt = in_doubt;
       if (!attempt.pooled || (attempt.may_have_run && !statement.repeatable)) throw;
       attempt.fresh = true;
     }

@@ -37,6 +37,7 @@ public:
 class DatabaseUnavailable : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;
+  bool in_doubt = false; // it may have been done
 };
 
 // A statement, prepared under `name` on each connection that runs it.

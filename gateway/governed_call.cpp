@@ -107,6 +107,7 @@ std::string subject_of(const CallOrder& order) {
 OpenRequest open_request(const Config& config, const CallOrder& order) {
   OpenRequest request;
   request.organization_id = order.controls.key.organization_id;
+  request.hold_id = new_uuid();
   request.key_hash = order.controls.key.hash;
   request.subject = subject_of(order);
   request.model = order.chat.model;
@@ -213,6 +214,27 @@ OpenedCall ask_database(Database& database, const RequestContext& context,
   }
 }
 
+// Of a call that may have been opened, though nobody could be asked: its hold is given back as soon
+// as the database is there.
+void withdraw(Services& services, const OpenRequest& asked, SettlementQueue::Place place) {
+  Settlement released;
+  released.organization_id = asked.organization_id;
+  released.hold_id = asked.hold_id;
+  released.answer_status = 503;
+  services.settlements.keep({Resolution::Kind::release, std::move(released)}, std::move(place));
+}
+
+OpenedCall open_or_withdraw(Services& services, const RequestContext& context,
+                            const OpenRequest& asked,
+                            std::optional<SettlementQueue::Place>& place) {
+  try {
+    return ask_database(services.database, context, asked);
+  } catch (const DatabaseUnavailable& away) {
+    if (away.in_doubt) withdraw(services, asked, std::move(*place));
+    throw;
+  }
+}
+
 HttpError no_place() {
   HttpError error(503, "settlements_waiting",
                   "Too many calls wait to be settled in the database, so no more are made. Try "
@@ -247,7 +269,7 @@ GovernedCall::open(Services& services, RequestContext& context, CallOrder order)
   asked.route = context.route;
   asked.request_id = context.request_id;
   asked.correlation_id = context.correlation_id;
-  OpenedCall opened = ask_database(services.database, context, asked);
+  OpenedCall opened = open_or_withdraw(services, context, asked, place);
   context.provider = opened.provider;
   if (opened.rate && opened.outcome != OpenOutcome::limited) {
     for (auto& header : rate_headers(*opened.rate))

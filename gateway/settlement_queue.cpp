@@ -172,6 +172,10 @@ ResolutionResult try_resolution(Database& database, const Resolution& resolution
     log_event(LogLevel::warning, "settlement_delayed", error.what());
     return ResolutionResult::later;
   } catch (const DatabaseError& error) {
+    // A hold of which it was not known whether it had been taken.
+    const bool nothing_held =
+        resolution.kind == Resolution::Kind::release && error.sqlstate == "PT404";
+    if (nothing_held) return ResolutionResult::done;
     log_event(LogLevel::error, "settlement_error", error.sqlstate + ": " + error.what());
     // Refused for its values: no later attempt can succeed. All else may be mended in time.
     const bool values = error.sqlstate.compare(0, 2, "PT") == 0 ||

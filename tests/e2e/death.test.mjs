@@ -169,6 +169,21 @@ test('the database’s answer to a settlement is lost: it is asked again, and ch
   world.expectEntry({ model: 'gpt-5-nano', usage: usageOf(fixture('chat_basic')) });
 });
 
+test('the database’s answer to an opening is lost, and it cannot be asked again: 503, and the hold is given back', async () => {
+  const gateway = await world.startGateway({ database: wire.conninfo });
+  const ask = () => world.http('POST', '/v1/chat/completions', { gateway, body: kCall });
+  world.replay.next('chat_basic');
+  assert.equal((await ask()).status, 200);
+  world.expectEntry({ model: kCall.model, usage: usageOf(fixture('chat_basic')) });
+  wire.loseNextAnswer({ staysCut: true });
+  const refused = await ask();
+  assert.equal(refused.status, 503, refused.text);
+  assert.equal(await world.openHolds(), 1, 'it had been opened');
+  wire.mend();
+  await world.settled();
+  await gateway.stop();
+});
+
 test('a gateway killed in the middle of a call: its hold stays until it expires, then the money is free', async () => {
   const gateway = await world.startGateway();
   const workflow = await world.database.workflow(world.organization.id, '0.07');

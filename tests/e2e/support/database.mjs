@@ -89,6 +89,7 @@ export class Wire {
   #sockets = new Set();
   #cut = false;
   #loses = false;
+  #staysCut = false;
 
   static async to(database) {
     const wire = new Wire();
@@ -110,8 +111,10 @@ export class Wire {
   }
 
   // The database's next answer does not arrive, and its connection breaks: what it did is done, but nobody is told.
-  loseNextAnswer() {
+  // `staysCut`: nor can anybody ask, until mend().
+  loseNextAnswer({ staysCut = false } = {}) {
     this.#loses = true;
+    this.#staysCut = staysCut;
   }
 
   async close() {
@@ -142,6 +145,7 @@ export class Wire {
     server.on('data', (answer) => {
       if (this.#loses) {
         this.#loses = false;
+        if (this.#staysCut) this.cut();
         server.destroy();
       } else {
         client.write(answer);
