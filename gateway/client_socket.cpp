@@ -118,16 +118,26 @@ bool ClientSocket::peer_has_closed() const {
   return (seen & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-void ClientSocket::linger(std::chrono::milliseconds time) {
+void ClientSocket::end() {
   flush();
   if (tls_) tls_->say_goodbye();
-  buffer_.resize(kBufferBytes);
   shutdown(socket_, SHUT_WR);
+  ended_ = Clock::now();
+}
+
+bool ClientSocket::drain() {
+  buffer_.resize(kBufferBytes);
+  const ssize_t received = recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+  return received > 0 ||
+         (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
+}
+
+void ClientSocket::linger(std::chrono::milliseconds time) {
+  end();
   const auto until = Clock::now() + time;
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
-    if (left.count() <= 0 || poll_socket(socket_, POLLIN, left) == 0) return;
-    if (recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) <= 0) return;
+    if (left.count() <= 0 || poll_socket(socket_, POLLIN, left) == 0 || !drain()) return;
   }
 }
 

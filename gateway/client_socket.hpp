@@ -70,6 +70,13 @@ public:
   // Whether the client has closed its side, or the connection is broken.
   bool peer_has_closed() const;
 
+  // Ends our side: what was sent is all that the client gets.
+  void end();
+  std::optional<Clock::time_point> ended() const { return ended_; }
+
+  // Throws away what the client still sends. False when it has nothing more to say.
+  bool drain();
+
   // Ends our side, and waits briefly for the client to take what was sent: closing with unread data
   // would make the kernel throw it away.
   void linger(std::chrono::milliseconds time);
@@ -107,6 +114,7 @@ private:
   Clock::time_point read_since_;
   Clock::time_point read_until_;
   Trouble trouble_ = Trouble::none;
+  std::optional<Clock::time_point> ended_;
 };
 
 } // namespace holdfast::gateway

@@ -25,7 +25,7 @@ constexpr milliseconds kIdleWait{15000};
 constexpr milliseconds kBusyWait{50};
 constexpr std::size_t kMostIdle = 16384;
 constexpr milliseconds kLinger{500};
-constexpr milliseconds kRefusedLinger{100};
+constexpr milliseconds kRefusedWait{100};
 constexpr int kMostRequestsPerConnection = 1000;
 constexpr int kBacklog = 511;
 
@@ -242,7 +242,7 @@ void refuse(ClientSocket& client, const HttpError& error) {
     answer += "Retry-After: " + std::to_string(*error.retry_after_s) + "\r\n";
   answer += "Connection: close\r\nX-Holdfast-Request: " + context.request_id +
             "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  if (client.write(answer.data(), answer.size()) > 0) client.linger(kRefusedLinger);
+  if (client.write(answer.data(), answer.size()) > 0) client.end();
   context.error_code = error.code;
   log_request(context, error.status);
 }
@@ -267,7 +267,7 @@ bool go_on_with_handshake(ClientSocket& client) {
 
 // A client of TLS understands no answer before its handshake.
 void refuse_for_now(ClientSocket& client) {
-  const auto until = ClientSocket::Clock::now() + kRefusedLinger;
+  const auto until = ClientSocket::Clock::now() + kRefusedWait;
   while (!client.is_secured()) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - ClientSocket::Clock::now());
     if (left.count() <= 0 || !client.wait_for_data(left) || !go_on_with_handshake(client)) return;
@@ -314,6 +314,7 @@ Server::Server(ServerBounds bounds, std::vector<Route> routes, TlsSource tls)
       workers_(bounds_.threads, bounds_.threads, waiting_),
       idle_(
           [this](std::shared_ptr<ClientSocket> client) {
+            if (client->ended()) return let_go(std::move(client));
             workers_.enqueue([this, client] { serve_as(WorkerPool::lane(), client); });
           },
           kMostIdle) {
@@ -419,6 +420,7 @@ void Server::serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>
     } else {
       serve_connection(client);
     }
+    if (client->ended()) let_go(client);
   } catch (const std::exception& error) {
     log_event(LogLevel::error, "internal_error", error.what());
   }
@@ -439,9 +441,19 @@ void Server::serve_connection(const std::shared_ptr<ClientSocket>& client) {
     }
     ++client->requests;
     if (serve_one(*client, client->requests == kMostRequestsPerConnection || stopping_)) continue;
-    client->linger(kLinger);
+    if (stopping_)
+      client->linger(kLinger);
+    else
+      client->end();
     return;
   }
+}
+
+// Keeps what was ended until its client has taken the answer: closing it while something is unread
+// would make the kernel throw that away. No thread waits for it.
+void Server::let_go(std::shared_ptr<ClientSocket> client) {
+  const auto until = *client->ended() + kLinger;
+  if (client->drain() && ClientSocket::Clock::now() < until) idle_.park(std::move(client), until);
 }
 
 bool Server::serve_one(ClientSocket& client, bool last) {

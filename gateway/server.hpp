@@ -64,6 +64,7 @@ private:
   void serve_as(WorkerPool::Lane lane, const std::shared_ptr<ClientSocket>& client);
   void serve_connection(const std::shared_ptr<ClientSocket>& client);
   bool serve_one(ClientSocket& client, bool last);
+  void let_go(std::shared_ptr<ClientSocket> client);
   void set_handlers();
   void add_route(const Route& route);
 

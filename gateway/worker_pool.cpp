@@ -6,7 +6,7 @@
 namespace holdfast::gateway {
 namespace {
 
-constexpr std::size_t kMostRefusing = 64;
+constexpr std::size_t kMostRefusing = 1024;
 
 thread_local WorkerPool::Lane current_lane = WorkerPool::Lane::serve;
 

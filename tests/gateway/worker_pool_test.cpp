@@ -7,7 +7,7 @@ namespace holdfast::gateway {
 namespace {
 
 TEST(WorkerPoolTest, TasksBeyondWorkersAndQueueAreRefusedThenDropped) {
-  constexpr std::size_t kRefusingLine = 64;
+  constexpr std::size_t kRefusingLine = 1024;
   std::atomic<int> waiting{0};
   std::promise<void> open;
   const std::shared_future<void> opened = open.get_future().share();

@@ -43,7 +43,7 @@ export class Storm {
   #clients = [];
   #working = false;
   #made = 0;
-  // By the call's name: {status, whole, gateway, during, retryAfter, text}; status 0 when the connection broke.
+  // By the call's name: {status, whole, gateway, during, retryAfter, text, ms}; status 0 when the connection broke.
   calls = new Map();
   gateways = [];
   // What is being done to the servers; a call remembers it when nothing changed from its beginning to its end.
@@ -126,6 +126,7 @@ export class Storm {
     const [path, body, isWhole] = kDoors[Math.floor(round / kGateways) % kDoors.length](name);
     const outcome = { status: 0, whole: false, gateway: gateway.pid, during: this.phase };
     const headers = { authorization: `Bearer ${this.organization.key}`, 'content-type': 'application/json', 'x-holdfast-user': name };
+    const begun = Date.now();
     try {
       const ask = fresh ? askOnce : askKept;
       const { status, retryAfter, text } = await ask(gateway.baseUrl + path, headers, JSON.stringify(body));
@@ -135,6 +136,7 @@ export class Storm {
     } catch (error) {
       outcome.text = String(error.cause ?? error);
     }
+    outcome.ms = Date.now() - begun;
     // What is not there or has no room is asked again a little later.
     if (outcome.status === 0 || outcome.status === 503) await new Promise((resolve) => setTimeout(resolve, 20));
     if (outcome.during !== this.phase) outcome.during = undefined;
