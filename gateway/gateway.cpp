@@ -15,6 +15,7 @@
 #include "gateway/handler_workflows.hpp"
 #include "gateway/log.hpp"
 #include "gateway/metrics.hpp"
+#include "gateway/provider_checks.hpp"
 #include "gateway/requirements.hpp"
 #include "gateway/run_worker.hpp"
 #include "gateway/server.hpp"
@@ -34,6 +35,9 @@ using std::chrono::milliseconds;
 // Of the drain time, what is kept for settling the calls that had to be cut.
 constexpr milliseconds kSettleReserve{5000};
 
+// For so long what a provider was found to be is told to all who ask for its health.
+constexpr milliseconds kChecksFresh{60'000};
+
 // Each connection, provider and database socket takes a descriptor; the usual soft limit is low.
 void raise_descriptor_limit() {
   rlimit limit{};
@@ -47,13 +51,14 @@ void raise_descriptor_limit() {
 // Every route takes signed tokens as it takes keys.
 std::vector<Route> all_routes(Services& services, IntentDatabase& workflows, RunDatabase& runs,
                               BatchDatabase& batches, RunNews& news, TokenDesk& desk,
-                              TelemetryCache& telemetry) {
+                              TelemetryCache& telemetry, ProviderChecks& checks) {
   std::vector<Route> routes = chat_routes(services);
   for (auto&& more :
        {embedding_routes(services), approval_routes(services), messages_routes(services),
-        generate_routes(services), status_routes(services), telemetry_routes(services, telemetry),
-        workflow_routes(services, runs, news), intent_routes(services, workflows, runs, news),
-        batch_routes(services, batches, news), comparison_routes(services, runs, news)}) {
+        generate_routes(services), status_routes(services, checks),
+        telemetry_routes(services, telemetry), workflow_routes(services, runs, news),
+        intent_routes(services, workflows, runs, news), batch_routes(services, batches, news),
+        comparison_routes(services, runs, news)}) {
     routes.insert(routes.end(), more.begin(), more.end());
   }
   for (Route& route : routes)
@@ -183,9 +188,10 @@ int run_gateway(const Config& config, const ConfigReader& reread, const ProcessS
   ResponseCache cache(database, {static_cast<std::size_t>(config.cache_answers),
                                  static_cast<std::size_t>(config.cache_bytes)});
   Services services{live, database, transport, settlements, spool, holds, cache};
+  ProviderChecks checks(transport, live, kChecksFresh);
   Server server(
       {static_cast<std::size_t>(config.threads), config.max_body_bytes, config.trusted_proxies},
-      all_routes(services, workflows, runs, batches, news, desk, telemetry),
+      all_routes(services, workflows, runs, batches, news, desk, telemetry, checks),
       config.tls ? TlsSource([&live] { return live.now()->tls; }) : nullptr);
   RunWorker worker(services, runs, news);
   const int port = server.bind(config.listen_host, config.listen_port);

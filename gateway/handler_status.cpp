@@ -2,6 +2,7 @@
 
 #include "gateway/bounded_json.hpp"
 #include "gateway/json_text.hpp"
+#include "gateway/provider_checks.hpp"
 #include "gateway/providers/registry.hpp"
 
 #include <algorithm>
@@ -15,20 +16,39 @@ bool is_active(const Config& config, const std::string& name) {
                      [&](const ProviderConfig& provider) { return provider.name == name; });
 }
 
+std::int64_t ms_since(std::chrono::steady_clock::time_point then) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                               then)
+      .count();
+}
+
+// An active provider is `configured` until it has been asked; the sandbox need not be.
+nlohmann::json health_of(const provider::ProviderInfo& info, bool is_configured,
+                         const std::map<std::string, ProviderCheck>& checks) {
+  nlohmann::json told = {{"status", is_configured ? "configured" : "not_configured"},
+                         {"latencyMs", nullptr},
+                         {"ageMs", nullptr}};
+  const auto check = checks.find(info.name);
+  if (is_configured && info.adapter == nullptr) told["status"] = "healthy";
+  if (!is_configured || check == checks.end()) return told;
+  told["status"] = check->second.status;
+  told["latencyMs"] = check->second.latency_ms;
+  told["ageMs"] = ms_since(check->second.at);
+  return told;
+}
+
 // No key is needed and nothing is charged: whether this gateway can work now.
-void health(Services& services, httplib::Response& response) {
+void health(Services& services, ProviderChecks& checks, httplib::Response& response) {
   const auto begun = std::chrono::steady_clock::now();
   const auto config = services.config.now();
   const bool alive = services.database.is_alive();
-  const auto latency_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                              std::chrono::steady_clock::now() - begun)
-                              .count();
+  const auto latency_ms = ms_since(begun);
+  const auto known = checks.known();
   nlohmann::json providers = nlohmann::json::object();
   nlohmann::json active = nlohmann::json::array();
   for (const auto& info : provider::all_providers()) {
     const bool configured = is_active(*config, info.name);
-    providers[info.name] = {{"status", configured ? "configured" : "not_configured"},
-                            {"latencyMs", nullptr}};
+    providers[info.name] = health_of(info, configured, known);
     if (configured) active.push_back(info.name);
   }
   const nlohmann::json body = {
@@ -87,11 +107,11 @@ void list_providers(Services& services, RequestContext& context, const httplib::
 
 } // namespace
 
-std::vector<Route> status_routes(Services& services) {
+std::vector<Route> status_routes(Services& services, ProviderChecks& checks) {
   return {
       {"GET", "/api/ai/health",
-       [&services](RequestContext&, const httplib::Request&, const std::string&,
-                   httplib::Response& response) { health(services, response); }},
+       [&](RequestContext&, const httplib::Request&, const std::string&,
+           httplib::Response& response) { health(services, checks, response); }},
       {"GET", "/api/ai/providers",
        [&services](RequestContext& context, const httplib::Request& request, const std::string&,
                    httplib::Response& response) {

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "gateway/governed_call.hpp"
+#include "gateway/provider_checks.hpp"
 #include "gateway/server.hpp"
 
 #include <vector>
 
 namespace holdfast::gateway {
 
-std::vector<Route> status_routes(Services& services);
+std::vector<Route> status_routes(Services& services, ProviderChecks& checks);
 
 } // namespace holdfast::gateway

@@ -22,6 +22,7 @@ using json_read::text;
 using nlohmann::json;
 
 constexpr int kStatusOk = 200;
+constexpr const char* kVersion = "2023-06-01";
 
 std::string finish_reason(const json& holder) {
   static const std::vector<FinishWord> words = {{"max_tokens", "length"},
@@ -213,9 +214,16 @@ std::optional<UnsupportedFeature> Anthropic::unsupported(const ChatRequest& requ
 HttpRequest Anthropic::chat_request(const ChatRequest& request, const std::string& api_key) const {
   HttpRequest http = json_post("/v1/messages", request.stream, anthropic_body(request));
   http.headers.emplace_back("x-api-key", api_key);
-  http.headers.emplace_back("anthropic-version", "2023-06-01");
+  http.headers.emplace_back("anthropic-version", kVersion);
   if (wants_structured_outputs(request))
     http.headers.emplace_back("anthropic-beta", "structured-outputs-2025-11-13");
+  return http;
+}
+
+HttpRequest Anthropic::health_request(const std::string& api_key) const {
+  HttpRequest http = plain_get("/v1/models?limit=1");
+  http.headers.emplace_back("x-api-key", api_key);
+  http.headers.emplace_back("anthropic-version", kVersion);
   return http;
 }
 

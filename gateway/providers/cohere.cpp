@@ -235,6 +235,12 @@ HttpRequest Cohere::chat_request(const ChatRequest& request, const std::string& 
   return http;
 }
 
+HttpRequest Cohere::health_request(const std::string& api_key) const {
+  HttpRequest http = plain_get("/v1/models?page_size=1");
+  http.headers.emplace_back("Authorization", "Bearer " + api_key);
+  return http;
+}
+
 std::variant<ChatAnswer, ProviderError> Cohere::parse_chat(const HttpAnswer& answer) const {
   if (answer.status != kStatusOk) return parse_error(answer);
   const std::optional<json> body = parse_bounded_json(answer.body);

@@ -232,6 +232,12 @@ HttpRequest Gemini::chat_request(const ChatRequest& request, const std::string& 
   return http;
 }
 
+HttpRequest Gemini::health_request(const std::string& api_key) const {
+  HttpRequest http = plain_get("/models?pageSize=1");
+  http.headers.emplace_back("x-goog-api-key", api_key);
+  return http;
+}
+
 std::variant<ChatAnswer, ProviderError> Gemini::parse_chat(const HttpAnswer& answer) const {
   if (answer.status != kStatusOk) return parse_error(answer);
   const std::optional<json> body = parse_bounded_json(answer.body);

@@ -16,6 +16,7 @@ class Gemini : public Adapter {
 public:
   std::optional<UnsupportedFeature> unsupported(const ChatRequest& request) const override;
   HttpRequest chat_request(const ChatRequest& request, const std::string& api_key) const override;
+  HttpRequest health_request(const std::string& api_key) const override;
   std::variant<ChatAnswer, ProviderError> parse_chat(const HttpAnswer& answer) const override;
   ProviderError parse_error(const HttpAnswer& answer) const override;
   std::unique_ptr<StreamParser> stream_parser() const override;

@@ -5,6 +5,7 @@
 #include "gateway/providers/provider_error.hpp"
 #include "gateway/providers/sse_stream.hpp"
 #include "gateway/providers/think_text.hpp"
+#include "gateway/providers/translate.hpp"
 
 #include <algorithm>
 #include <map>
@@ -157,6 +158,12 @@ HttpRequest OpenAiCompatible::chat_request(const ChatRequest& request,
   return http;
 }
 
+HttpRequest OpenAiCompatible::health_request(const std::string& api_key) const {
+  HttpRequest http = plain_get(health_path());
+  if (!api_key.empty()) http.headers.emplace_back("Authorization", "Bearer " + api_key);
+  return http;
+}
+
 std::variant<ChatAnswer, ProviderError>
 OpenAiCompatible::parse_chat(const HttpAnswer& answer) const {
   if (answer.status != kStatusOk) return parse_error(answer);
@@ -193,6 +200,10 @@ std::unique_ptr<StreamParser> OpenAiCompatible::stream_parser() const {
 openai_format::TokenLimitField
 OpenAiCompatible::token_limit_field(const std::string& /*model*/) const {
   return openai_format::TokenLimitField::max_tokens;
+}
+
+std::string OpenAiCompatible::health_path() const {
+  return "/models";
 }
 
 void OpenAiCompatible::finish_body(json& /*body*/) const {}

@@ -20,6 +20,7 @@ class OpenAiCompatible : public Adapter {
 public:
   std::optional<UnsupportedFeature> unsupported(const ChatRequest& request) const override;
   HttpRequest chat_request(const ChatRequest& request, const std::string& api_key) const override;
+  HttpRequest health_request(const std::string& api_key) const override;
   std::variant<ChatAnswer, ProviderError> parse_chat(const HttpAnswer& answer) const override;
   ProviderError parse_error(const HttpAnswer& answer) const override;
   std::unique_ptr<StreamParser> stream_parser() const override;
@@ -43,6 +44,9 @@ protected:
 
   // Which member bounds the completion of this model.
   virtual openai_format::TokenLimitField token_limit_field(const std::string& model) const;
+
+  // What is asked for to learn whether the provider is there.
+  virtual std::string health_path() const;
 
   // The last word on the body to send.
   virtual void finish_body(nlohmann::json& body) const;

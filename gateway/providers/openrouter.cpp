@@ -24,6 +24,10 @@ std::optional<std::string> openrouter_cost(const json& usage, std::string_view t
   return (*own_part + *upstream_part).str();
 }
 
+std::string OpenRouter::health_path() const {
+  return "/key";
+}
+
 std::optional<Usage> OpenRouter::usage_of(const json& body, std::string_view text) const {
   auto usage = OpenAiCompatible::usage_of(body, text);
   if (usage) usage->reported_cost_usd = openrouter_cost(member(body, "usage"), text);

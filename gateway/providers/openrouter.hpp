@@ -10,9 +10,10 @@ namespace holdfast::provider {
 std::optional<std::string> openrouter_cost(const nlohmann::json& usage, std::string_view text);
 
 // Differs from OpenAI in this: usage has the cost in USD; an error of the model's own provider is
-// wrapped; a moderated prompt is a 403.
+// wrapped; a moderated prompt is a 403; its models are listed to anybody.
 class OpenRouter : public OpenAiCompatible {
 protected:
+  std::string health_path() const override;
   std::optional<Usage> usage_of(const nlohmann::json& body, std::string_view text) const override;
   void refine_error(const nlohmann::json& body, ProviderError& error) const override;
 };

@@ -69,6 +69,10 @@ public:
   virtual HttpRequest chat_request(const ChatRequest& request,
                                    const std::string& api_key) const = 0;
 
+  // A request that costs nothing and that a key which is not good is refused: a list of models,
+  // mostly.
+  virtual HttpRequest health_request(const std::string& api_key) const = 0;
+
   // The answer to a request that was not streamed, of any status.
   virtual std::variant<ChatAnswer, ProviderError> parse_chat(const HttpAnswer& answer) const = 0;
 

@@ -63,4 +63,12 @@ HttpRequest json_post(std::string path, bool stream, const json& body) {
   return http;
 }
 
+HttpRequest plain_get(std::string path) {
+  HttpRequest http;
+  http.method = "GET";
+  http.path = std::move(path);
+  http.headers = {{"Accept", "application/json"}};
+  return http;
+}
+
 } // namespace holdfast::provider

@@ -46,4 +46,7 @@ std::string finish_word(const std::string& theirs, const std::vector<FinishWord>
 // A POST of JSON. Headers beyond the usual are the caller's.
 HttpRequest json_post(std::string path, bool stream, const nlohmann::json& body);
 
+// A GET of JSON, the same.
+HttpRequest plain_get(std::string path);
+
 } // namespace holdfast::provider

@@ -221,5 +221,5 @@ test('providers and health are told', async () => {
   assert.equal(health.status, 200, health.text);
   assert.equal(health.json.overall, 'healthy');
   assert.equal(health.json.routing.activeProviders, 1);
-  assert.equal(health.json.providers.openai.status, 'configured');
+  assert.equal(health.json.providers.groq.status, 'not_configured');
 });

@@ -33,6 +33,9 @@ export class Replay {
   #standing = null;
   requests = [];
   unplanned = [];
+  // What was asked by GET, which costs nothing, and by path how that is answered: 200 where nothing is said.
+  checks = [];
+  checkAnswers = new Map();
 
   static async start() {
     const replay = new Replay();
@@ -80,6 +83,7 @@ export class Replay {
     } catch {
       return; // hung up while it asked
     }
+    if (request.method === 'GET') return this.#check(request, response);
     const asked = {
       method: request.method,
       path: request.url,
@@ -98,6 +102,13 @@ export class Replay {
     });
     answer.arrive(asked);
     await this.#answer(answer, response);
+  }
+
+  #check({ url: path, headers }, response) {
+    this.checks.push({ path, headers });
+    const { status, body } = this.checkAnswers.get(path) ?? { status: 200, body: { data: [] } };
+    if (status === 0) response.destroy();
+    else response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   }
 
   async #answer(answer, response) {
