@@ -17,6 +17,7 @@ const kDoors = {
   'a message’s stream': ['/v1/messages', { model: 'openai/gpt-5-nano', max_tokens: 50, messages: kMessages, stream: true }],
   'generate': ['/api/ai/generate', { prompt: 'Hello!', provider: 'openai', model: 'gpt-5-nano' }],
   'stream': ['/api/ai/stream', { prompt: 'Hello!', provider: 'openai', model: 'gpt-5-nano' }],
+  'embeddings': ['/v1/embeddings', { model: 'openai/text-embedding-3-small', input: 'Hello!' }],
 };
 const kCodes = ['provider_timeout', 'provider_network', 'provider_error'];
 
@@ -25,6 +26,10 @@ let faults;
 let gateway;
 before(async () => {
   world = await World.create();
+  await world.database.query(
+    `INSERT INTO holdfast.ai_provider_pricing (provider, model, cost_per_1m_input, cost_per_1m_output, effective_date, capabilities)
+     VALUES ('openai', 'text-embedding-3-small', 0.02, 0, current_date - 1, '{embeddings}')`,
+  );
   faults = await FaultServer.start();
   gateway = await world.startGateway({ flags: kFlags, env: { OPENAI_BASE_URL: faults.baseUrl } });
 });

@@ -205,6 +205,31 @@ test('the same turn reaches anthropic in its own shape', async () => {
   expectCharge(name, expectedOf(name).usage);
 });
 
+const kBasics = { anthropic: 'messages_basic', gemini: 'generate_basic' };
+for (const provider of kProviders) {
+  test(`an image and a schema reach ${provider}`, async () => {
+    const name = `${provider}/${kBasics[provider] ?? 'chat_basic'}`;
+    const planned = world.replay.next(name);
+    const { prompt, images, responseFormat } = kTurn;
+    const answer = await ask('generate', { prompt, images, responseFormat, provider, model: modelOf(fixture(name)) });
+    assert.equal(answer.status, 200, answer.text);
+    const asked = JSON.stringify((await planned.arrived).body);
+    assert.ok(asked.includes(kImage.split(',')[1]), asked);
+    assert.ok(asked.includes('"degrees":{"type":"number"}'), asked);
+    expectCharge(name, expectedOf(name).usage);
+  });
+}
+
+test('tools reach deepinfra, whose own calls were not recorded, in the shape of those that speak as it does', async () => {
+  const name = 'groq/chat_tools';
+  const planned = world.replay.next(name);
+  const answer = await ask('generate', { ...requestFor(name), provider: 'deepinfra', model: modelOf(fixture('deepinfra/chat_basic')) });
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual((await planned.arrived).body.tools, [kTool]);
+  assert.deepEqual(answer.json.toolCalls.map(callOf), expectedOf(name).choices[0].calls);
+  await world.takeEntry('deepinfra');
+});
+
 test('what the named provider cannot do is 422 before the call, with the capability’s name', async () => {
   const answer = await ask('generate', { prompt: 'x', tools: [kTool], provider: 'perplexity', model: 'sonar' });
   assert.equal(answer.status, 422, answer.text);

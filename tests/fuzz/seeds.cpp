@@ -43,8 +43,9 @@ void write_seeds(const fs::path& out, const std::string& provider, const std::st
   const json request = recorded.value("request", json::object()).value("body", json());
   if (!request.is_object()) return;
   write(out / "request_json", file, request.dump());
-  write(out / (provider == "anthropic" ? "messages_request" : "openai_request"), file,
-        request.dump());
+  if (provider == "anthropic") return write(out / "messages_request", file, request.dump());
+  for (const char* folder : {"openai_request", "generate_request"})
+    write(out / folder, file, request.dump());
 }
 
 } // namespace

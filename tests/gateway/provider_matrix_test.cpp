@@ -1,11 +1,13 @@
-// docs/providers.md says what is tested of each provider: its table is made from the recordings and
-// from what the adapters take.
+// docs/providers.md says what is tested of each provider: its table is made from what the
+// recordings are read as, and from what the adapters take.
+#include "gateway/json_read.hpp"
 #include "gateway/providers/registry.hpp"
 #include "tests/gateway/fixture.hpp"
+#include "tests/gateway/stream_pieces.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <gtest/gtest.h>
 #include <sstream>
 
@@ -13,7 +15,6 @@ namespace holdfast::provider {
 namespace {
 
 using nlohmann::json;
-using Wanted = std::function<bool(const std::string& name, const json& recorded)>;
 
 const std::string kFixtures = HOLDFAST_FIXTURES;
 
@@ -24,22 +25,57 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
-bool has(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
-}
+// What a recording is read as.
+struct Reading {
+  bool streamed = false;
+  bool failed = false;
+  bool calls_tools = false;
+  bool has_usage = false;
+  bool asked_for_schema = false;
+};
 
-std::string count_of(const std::string& provider, const Wanted& wanted) {
-  int count = 0;
-  for (const auto& file : std::filesystem::directory_iterator(kFixtures + "/" + provider)) {
-    if (file.path().extension() != ".json") continue;
-    const std::string name = file.path().stem().string();
-    if (wanted(name, test::load_fixture(provider, name))) ++count;
+void read_stream(const Adapter& adapter, const std::string& body, Reading& reading) {
+  for (const StreamEvent& event : test::parse_in_pieces(adapter, body, {})) {
+    reading.failed = reading.failed || event.error.has_value();
+    reading.has_usage = reading.has_usage || event.usage.has_value();
+    for (const ChatDelta& delta : event.deltas)
+      reading.calls_tools = reading.calls_tools || !delta.tool_calls.empty();
   }
-  return count == 0 ? "–" : std::to_string(count);
 }
 
-bool is_answer(const std::string& name) {
-  return !has(name, "error_");
+void read_whole(const Adapter& adapter, const HttpAnswer& recorded, Reading& reading) {
+  const auto parsed = adapter.parse_chat(recorded);
+  const auto* answer = std::get_if<ChatAnswer>(&parsed);
+  reading.failed = answer == nullptr;
+  if (reading.failed) return;
+  reading.has_usage = answer->usage.has_value();
+  reading.calls_tools = !answer->choices.front().tool_calls.empty();
+}
+
+Reading read(const std::string& provider, const std::string& name) {
+  Reading reading;
+  const Adapter& adapter = *find_provider(provider)->adapter;
+  const HttpAnswer recorded = test::recorded_answer(provider, name);
+  const json request = test::load_fixture(provider, name).at("request");
+  const json& asked = json_read::member(request, "body");
+  reading.asked_for_schema = json_read::member(asked, "output_format").is_object() ||
+                             json_read::member(asked, "response_format").is_object();
+  const auto type = recorded.headers.find("content-type");
+  reading.streamed =
+      type != recorded.headers.end() && type->second.rfind("text/event-stream", 0) == 0;
+  if (reading.streamed)
+    read_stream(adapter, recorded.body, reading);
+  else
+    read_whole(adapter, recorded, reading);
+  return reading;
+}
+
+std::vector<Reading> readings_of(const std::string& provider) {
+  std::vector<Reading> readings;
+  for (const auto& file : std::filesystem::directory_iterator(kFixtures + "/" + provider))
+    if (file.path().extension() == ".json")
+      readings.push_back(read(provider, file.path().stem().string()));
+  return readings;
 }
 
 // What a request that asks for this is met with.
@@ -56,24 +92,31 @@ std::string embeddings_of(const std::string& provider) {
   return recorded ? "1" : "shape";
 }
 
+constexpr const char* kTools = R"("x"}],"tools":[{"type":"function","function":{"name":"f"}}]})";
+constexpr const char* kImage =
+    R"([{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]})";
+constexpr const char* kSchema =
+    R"("x"}],"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"type":"object"}}}})";
+
 std::string row_of(const std::string& provider) {
-  const auto counted = [&](const Wanted& wanted) { return count_of(provider, wanted); };
+  const std::vector<Reading> readings = readings_of(provider);
+  const auto counted = [&](auto&& wanted) {
+    return std::to_string(std::count_if(readings.begin(), readings.end(), wanted));
+  };
+  // How many were recorded, or how one that asks for it would be met.
+  const auto counted_or_taken = [&](auto&& wanted, const char* members) {
+    const std::string count = counted(wanted);
+    return count == "0" ? taken(provider, members) : count;
+  };
   const std::vector<std::string> cells = {
       provider,
-      counted(
-          [](const auto& name, const json&) { return is_answer(name) && !has(name, "stream"); }),
-      counted([](const auto& name, const json&) { return is_answer(name) && has(name, "stream"); }),
-      counted([](const auto& name, const json&) { return is_answer(name) && has(name, "tool"); }),
-      taken(
-          provider,
-          R"([{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]})"),
-      taken(
-          provider,
-          R"("x"}],"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"type":"object"}}}})"),
-      counted([](const auto& name, const json&) { return has(name, "error_"); }),
-      counted([](const auto& name, const json& recorded) {
-        return is_answer(name) && has(recorded["response"].dump(), "usage");
-      }),
+      counted([](const Reading& r) { return !r.failed && !r.streamed; }),
+      counted([](const Reading& r) { return !r.failed && r.streamed; }),
+      counted_or_taken([](const Reading& r) { return !r.failed && r.calls_tools; }, kTools),
+      taken(provider, kImage),
+      counted_or_taken([](const Reading& r) { return !r.failed && r.asked_for_schema; }, kSchema),
+      counted([](const Reading& r) { return r.failed; }),
+      counted([](const Reading& r) { return !r.failed && r.has_usage; }),
       embeddings_of(provider)};
   std::string row = "|";
   for (const std::string& cell : cells)

@@ -121,13 +121,31 @@ TEST_P(EveryProvidersStream, NamesItselfInEveryEvent) {
     }
 }
 
-// Of long streams the middle is left out: its events are of the same kinds.
+// Of long streams the middle is left out here: the next test has it.
 TEST_P(EveryProvidersStream, IsTheSameAtEverySplit) {
   const Adapter& adapter = adapter_of(GetParam());
   const std::string body = test::without_middle(body_of(GetParam()), kMaxSplitBytes);
   const std::string expected = lines_of(parse_in_pieces(adapter, body, {}));
   for (std::size_t at = 0; at <= body.size(); ++at)
     ASSERT_EQ(lines_of(parse_in_pieces(adapter, body, {at})), expected) << "split at " << at;
+}
+
+// Of the whole stream: in each turn every event is cut at the next byte.
+TEST_P(EveryProvidersStream, IsTheSameAtEveryByteOfEveryEvent) {
+  const Adapter& adapter = adapter_of(GetParam());
+  const std::string body = body_of(GetParam());
+  const std::string expected = expected_of(GetParam());
+  const std::vector<std::size_t> begins = test::event_begins(body);
+  bool any = true;
+  for (std::size_t offset = 0; any; ++offset) {
+    std::vector<std::size_t> splits;
+    for (std::size_t i = 0; i < begins.size(); ++i) {
+      const std::size_t end = i + 1 < begins.size() ? begins[i + 1] : body.size();
+      if (begins[i] + offset < end) splits.push_back(begins[i] + offset);
+    }
+    any = !splits.empty();
+    ASSERT_EQ(lines_of(parse_in_pieces(adapter, body, splits)), expected) << "byte " << offset;
+  }
 }
 
 TEST_P(EveryProvidersStream, IsTheSameInRandomPiecesAndInBytes) {

@@ -38,6 +38,18 @@ inline std::vector<std::size_t> random_splits(std::mt19937& random, std::size_t 
   return splits;
 }
 
+// Where the events of a body begin.
+inline std::vector<std::size_t> event_begins(const std::string& body) {
+  const std::string gap = body.find("\r\n\r\n") != std::string::npos ? "\r\n\r\n" : "\n\n";
+  std::vector<std::size_t> begins;
+  for (std::size_t at = 0; at < body.size();) {
+    begins.push_back(at);
+    const std::size_t end = body.find(gap, at);
+    at = end == std::string::npos ? body.size() : end + gap.size();
+  }
+  return begins;
+}
+
 // The stream without its middle events, when it has more bytes than this: each half keeps whole
 // events.
 inline std::string without_middle(const std::string& body, std::size_t max_bytes) {
