@@ -228,7 +228,9 @@ OpenedCall open_or_withdraw(Services& services, const RequestContext& context,
                             const OpenRequest& asked,
                             std::optional<SettlementQueue::Place>& place) {
   try {
-    return ask_database(services.database, context, asked);
+    OpenedCall opened = ask_database(services.database, context, asked);
+    services.settlements.retry_now();
+    return opened;
   } catch (const DatabaseUnavailable& away) {
     if (away.in_doubt) withdraw(services, asked, std::move(*place));
     throw;

@@ -70,6 +70,15 @@ void SettlementQueue::keep(Resolution resolution, Place place) {
   changed_.notify_all();
 }
 
+void SettlementQueue::retry_now() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (kept_.empty()) return;
+    ++nudges_;
+  }
+  changed_.notify_all();
+}
+
 void SettlementQueue::record_refused(const Resolution& resolution) {
   log_resolution(LogLevel::error, "settlement_refused", resolution);
   metrics().count_settlement(false);
@@ -79,7 +88,7 @@ void SettlementQueue::record_refused(const Resolution& resolution) {
 
 SettlementQueue::Figures SettlementQueue::figures() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return {places_taken_, kept_.size(), kept_bytes_};
+  return {places_taken_, kept_.size() + trying_, kept_bytes_};
 }
 
 // The next to try; nothing when the worker is to end.
@@ -89,21 +98,26 @@ std::optional<SettlementQueue::Kept> SettlementQueue::take() {
   if (draining_ && (kept_.empty() || Clock::now() >= deadline_)) return std::nullopt;
   std::optional<Kept> next(std::move(kept_.front()));
   kept_.pop_front();
+  trying_ = 1;
   return next;
 }
 
-// Waits before the next attempt. A drain cuts the wait short, and from then on bounds it.
+// Waits before the next attempt. A drain cuts the wait short, and from then on bounds it; so does
+// the news that the database is back.
 void SettlementQueue::put_back(Kept kept, std::chrono::milliseconds wait) {
   std::unique_lock<std::mutex> lock(mutex_);
+  trying_ = 0;
   kept_.push_back(std::move(kept));
   const bool was_draining = draining_;
+  const unsigned nudges = nudges_;
   auto until = Clock::now() + wait;
   if (was_draining) until = std::min(until, deadline_);
-  changed_.wait_until(lock, until, [&] { return draining_ != was_draining; });
+  changed_.wait_until(lock, until, [&] { return draining_ != was_draining || nudges_ != nudges; });
 }
 
 void SettlementQueue::finish(const Kept& kept) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  trying_ = 0;
   kept_bytes_ -= bytes_of(kept.resolution);
 }
 

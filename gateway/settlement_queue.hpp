@@ -63,6 +63,9 @@ public:
   // Keeps a resolution until it is taken.
   void keep(Resolution resolution, Place place);
 
+  // The database has just answered: what waits for it is tried at once.
+  void retry_now();
+
   // Logs a resolution that was refused for good, with its figures.
   void record_refused(const Resolution& resolution);
 
@@ -102,7 +105,9 @@ private:
   std::size_t places_taken_ = 0;
   std::size_t kept_bytes_ = 0;
   std::size_t refused_ = 0;
+  std::size_t trying_ = 0; // at most one
   bool draining_ = false;
+  unsigned nudges_ = 0; // of retry_now()
   std::chrono::steady_clock::time_point deadline_;
   std::thread worker_;
 };

@@ -77,6 +77,30 @@ TEST(SettlementQueueTest, TriesAgainUntilItIsTakenAndLosesNone) {
   EXPECT_EQ(taken, kCalls);
 }
 
+TEST(SettlementQueueTest, WhatWaitsIsTriedAtOnceWhenTheDatabaseIsBack) {
+  std::atomic<bool> is_back{false};
+  std::promise<void> tried;
+  std::promise<void> landed;
+  SettlementBounds patient = bounds(10);
+  patient.first_wait = patient.longest_wait = std::chrono::hours(1);
+  SettlementQueue queue(
+      [&](const Resolution&) {
+        if (!is_back.exchange(true)) {
+          tried.set_value();
+          return ResolutionResult::later;
+        }
+        landed.set_value();
+        return ResolutionResult::done;
+      },
+      patient);
+  queue.keep(settlement("a"), std::move(*queue.reserve()));
+  tried.get_future().wait();
+  const auto done = landed.get_future();
+  while (done.wait_for(milliseconds(1)) != std::future_status::ready)
+    queue.retry_now();
+  EXPECT_EQ(queue.drain(Clock::now() + milliseconds(60000)), 0U);
+}
+
 TEST(SettlementQueueTest, DrainEndsAtItsDeadlineAndCountsWhatIsLost) {
   std::promise<void> tried;
   std::atomic<bool> first{true};

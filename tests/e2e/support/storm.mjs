@@ -71,8 +71,20 @@ export class Storm {
     });
   }
 
+  // One thing dies at a time: what waited for a database that was away lands before the gateway that kept it dies.
+  async #landed(gateway) {
+    const deadline = Date.now() + kRecoveryMs;
+    for (;;) {
+      const metrics = await (await fetch(`${gateway.baseUrl}/metrics`)).text();
+      if (/^holdfast_settlements_waiting 0$/m.test(metrics)) return;
+      assert.ok(Date.now() < deadline, 'settlements land when the database is back');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
   async killGateway(index) {
     const gateway = this.gateways[index];
+    await this.#landed(gateway);
     gateway.signal('SIGKILL');
     await gateway.ended;
     this.killed += 1;
