@@ -2,22 +2,15 @@
 
 #include "gateway/bounded_json.hpp"
 #include "gateway/json_text.hpp"
-#include "gateway/log.hpp"
+#include "gateway/live_events.hpp"
 #include "gateway/request_json.hpp"
 #include "gateway/workflow_request.hpp"
-
-#include <thread>
 
 namespace holdfast::gateway {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kNewsSlice{500}; // a client's or the gateway's end is noticed by then
-constexpr auto kBeatEvery = std::chrono::seconds(15);
 // All runs are counted for it, so it is not asked for at the end of each.
-constexpr milliseconds kProgressEvery{200};
+constexpr std::chrono::milliseconds kProgressEvery{200};
 constexpr int kMostListed = 1000;
 constexpr int kStandardListed = 50;
 constexpr int kStandardResults = 100;
@@ -168,104 +161,32 @@ void cancel(const Shop& shop, RequestContext& context, const httplib::Request& r
 
 // How a batch stands, told anew at each change until its end. Every event says all, so a client
 // that connects anew has missed nothing.
-class ProgressStream {
-public:
-  ProgressStream(const Shop& shop, RequestContext& context, Caller caller, std::string id)
-      : shop_(shop), context_(context), caller_(std::move(caller)), id_(std::move(id)),
-        watch_(shop.news, id_) {}
-
-  // False when the client is gone.
-  bool run(httplib::DataSink& sink) {
-    auto next_beat = Clock::now() + kBeatEvery;
-    while (!shop_.services.stopping) {
-      const BatchView batch = shop_.batches.get(caller_, id_);
-      if (!tell(batch, sink)) return gone();
-      if (batch.has_ended()) break;
-      const auto next_look = Clock::now() + kProgressEvery;
-      watch_.wait(kNewsSlice);
-      std::this_thread::sleep_until(next_look);
-      if (context_.client_gone()) return gone();
-      if (Clock::now() < next_beat) continue;
-      next_beat = Clock::now() + kBeatEvery;
-      if (!write(sink, ": still running\n\n")) return gone();
-    }
-    sink.done();
-    return true;
-  }
-
-private:
-  bool tell(const BatchView& batch, httplib::DataSink& sink) {
-    const std::string text = batch_text(batch);
-    if (text == told_) return true;
-    told_ = text;
-    const std::string event = batch.has_ended() ? "batch." + batch.status : "batch.progress";
-    return write(sink, "event: " + event + "\ndata: " + text + "\n\n");
-  }
-
-  static bool write(httplib::DataSink& sink, const std::string& text) {
-    return sink.write(text.data(), text.size());
-  }
-
-  bool gone() {
-    context_.error_code = "client_gone";
-    return false;
-  }
-
-  Shop shop_;
-  RequestContext& context_;
-  Caller caller_;
-  std::string id_;
-  std::string told_;
-  RunNews::Watch watch_;
-};
-
 void stream_progress(const Shop& shop, RequestContext& context, const httplib::Request& request,
                      httplib::Response& response) {
   const Caller caller = caller_of(context, request);
   const std::string id = id_of(request);
   shop.batches.get(caller, id); // 404 before there is a stream
-  const auto stream = std::make_shared<ProgressStream>(shop, context, caller, id);
-  set_event_headers(response);
-  response.set_chunked_content_provider(
-      "text/event-stream", [stream, &context](std::size_t, httplib::DataSink& sink) {
-        try {
-          return stream->run(sink);
-        } catch (const std::exception& error) {
-          // The client connects anew.
-          log_event(LogLevel::warning, "batch_events_failed", context, error.what());
-          context.error_code = "internal_error";
-          return false;
-        }
-      });
+  const auto tell = [shop, caller, id, told = std::string()](const EventWriter& write) mutable {
+    const BatchView batch = shop.batches.get(caller, id);
+    const std::string text = batch_text(batch);
+    const std::string event = batch.has_ended() ? "batch." + batch.status : "batch.progress";
+    if (text != told && !write("event: " + event + "\ndata: " + text + "\n\n")) return Told::nobody;
+    told = text;
+    return batch.has_ended() ? Told::all : Told::more_to_come;
+  };
+  send_live_events(shop.services, shop.news, context, {id, tell, kProgressEvery}, response);
 }
 
 } // namespace
 
 std::vector<Route> batch_routes(Services& services, BatchDatabase& batches, RunNews& news) {
   const Shop shop{services, batches, news};
-  using Handler = void (*)(const Shop&, RequestContext&, const httplib::Request&,
-                           const std::string&, httplib::Response&);
-  using Getter =
-      void (*)(const Shop&, RequestContext&, const httplib::Request&, httplib::Response&);
-  const auto post = [shop](const char* path, Handler handler) {
-    return Route{"POST", path,
-                 [shop, handler](RequestContext& context, const httplib::Request& request,
-                                 const std::string& body, httplib::Response& response) {
-                   handler(shop, context, request, body, response);
-                 }};
-  };
-  const auto get = [shop](const char* path, Getter getter) {
-    return Route{
-        "GET", path,
-        [shop, getter](RequestContext& context, const httplib::Request& request, const std::string&,
-                       httplib::Response& response) { getter(shop, context, request, response); }};
-  };
-  return {post("/api/workflows/batches", start),
-          get("/api/workflows/batches", list_batches),
-          get("/api/workflows/batches/{id}", get_batch),
-          get("/api/workflows/batches/{id}/results", list_results),
-          get("/api/workflows/batches/{id}/events", stream_progress),
-          post("/api/workflows/batches/{id}/cancel", cancel)};
+  return {post_route("/api/workflows/batches", shop, &start),
+          get_route("/api/workflows/batches", shop, &list_batches),
+          get_route("/api/workflows/batches/{id}", shop, &get_batch),
+          get_route("/api/workflows/batches/{id}/results", shop, &list_results),
+          get_route("/api/workflows/batches/{id}/events", shop, &stream_progress),
+          post_route("/api/workflows/batches/{id}/cancel", shop, &cancel)};
 }
 
 } // namespace holdfast::gateway

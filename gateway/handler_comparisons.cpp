@@ -110,18 +110,9 @@ void replay(const Shop& shop, RequestContext& context, const httplib::Request& r
 
 std::vector<Route> comparison_routes(Services& services, RunDatabase& runs, RunNews& news) {
   const Shop shop{services, runs, news, ComparisonDatabase(services.database.pool())};
-  return {
-      {"POST", "/api/workflows/runs/{id}/outcome",
-       [shop](RequestContext& context, const httplib::Request& request, const std::string& body,
-              httplib::Response& response) {
-         record_outcome(shop, context, request, body, response);
-       }},
-      {"GET", "/api/workflows/variants",
-       [shop](RequestContext& context, const httplib::Request& request, const std::string&,
-              httplib::Response& response) { list_variants(shop, context, request, response); }},
-      {"POST", "/api/workflows/replay",
-       [shop](RequestContext& context, const httplib::Request& request, const std::string& body,
-              httplib::Response& response) { replay(shop, context, request, body, response); }}};
+  return {post_route("/api/workflows/runs/{id}/outcome", shop, &record_outcome),
+          get_route("/api/workflows/variants", shop, &list_variants),
+          post_route("/api/workflows/replay", shop, &replay)};
 }
 
 } // namespace holdfast::gateway

@@ -3,7 +3,7 @@
 #include "gateway/bounded_json.hpp"
 #include "gateway/ids.hpp"
 #include "gateway/json_text.hpp"
-#include "gateway/log.hpp"
+#include "gateway/live_events.hpp"
 #include "gateway/request_json.hpp"
 #include "gateway/workflow_request.hpp"
 
@@ -12,11 +12,6 @@
 namespace holdfast::gateway {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kNewsSlice{500}; // a client's or the gateway's end is noticed by then
-constexpr auto kBeatEvery = std::chrono::seconds(15);
 constexpr int kMostListed = 1000;
 constexpr int kStandardListed = 50;
 
@@ -154,117 +149,49 @@ std::string last_event_of(const httplib::Request& request) {
   return number;
 }
 
-// One run's events, from the one after `last` to its end.
-class EventStream {
-public:
-  EventStream(const Shop& shop, RequestContext& context, Caller caller, std::string run_id,
-              std::string last)
-      : shop_(shop), context_(context), caller_(std::move(caller)), run_id_(std::move(run_id)),
-        last_(std::move(last)), watch_(shop.news, run_id_) {}
+std::string event_text(const std::string& run_id, const RunEvent& event) {
+  const std::string data =
+      ObjectText()
+          .add("runId", run_id)
+          .add("event", event.event)
+          .add("at", event.at)
+          .add("step", event.step_id ? nlohmann::json(*event.step_id) : nlohmann::json())
+          .add_raw("detail", event.detail)
+          .text();
+  return "id: " + event.number + "\nevent: " + event.event + "\ndata: " + data + "\n\n";
+}
 
-  // False when the client is gone.
-  bool run(httplib::DataSink& sink) {
-    auto next_beat = Clock::now() + kBeatEvery;
-    while (!shop_.services.stopping) {
-      const bool had_ended = shop_.runs.get(caller_, run_id_).has_ended();
-      if (!send_new(sink)) return gone();
-      if (had_ended) break;
-      watch_.wait(kNewsSlice);
-      if (context_.client_gone()) return gone();
-      if (Clock::now() < next_beat) continue;
-      next_beat = Clock::now() + kBeatEvery;
-      if (!write(sink, ": still running\n\n")) return gone();
-    }
-    sink.done();
-    return true;
-  }
-
-private:
-  bool send_new(httplib::DataSink& sink) {
-    for (const RunEvent& event : shop_.runs.events(caller_, run_id_, last_)) {
-      const std::string data =
-          ObjectText()
-              .add("runId", run_id_)
-              .add("event", event.event)
-              .add("at", event.at)
-              .add("step", event.step_id ? nlohmann::json(*event.step_id) : nlohmann::json())
-              .add_raw("detail", event.detail)
-              .text();
-      if (!write(sink,
-                 "id: " + event.number + "\nevent: " + event.event + "\ndata: " + data + "\n\n"))
-        return false;
-      last_ = event.number;
-    }
-    return true;
-  }
-
-  static bool write(httplib::DataSink& sink, const std::string& text) {
-    return sink.write(text.data(), text.size());
-  }
-
-  bool gone() {
-    context_.error_code = "client_gone";
-    return false;
-  }
-
-  Shop shop_;
-  RequestContext& context_;
-  Caller caller_;
-  std::string run_id_;
-  std::string last_;
-  RunNews::Watch watch_;
-};
-
+// One run's events, from the one after the last that the client has to its end.
 void stream_events(const Shop& shop, RequestContext& context, const httplib::Request& request,
                    httplib::Response& response) {
   const Caller caller = caller_of(context, request);
   const std::string run_id = id_of(request);
-  const std::string last = last_event_of(request);
+  std::string first = last_event_of(request);
   shop.runs.get(caller, run_id); // 404 before there is a stream
-  const auto stream = std::make_shared<EventStream>(shop, context, caller, run_id, last);
-  set_event_headers(response);
-  response.set_chunked_content_provider(
-      "text/event-stream", [stream, &context](std::size_t, httplib::DataSink& sink) {
-        try {
-          return stream->run(sink);
-        } catch (const std::exception& error) {
-          // The client connects anew, with the last event that it has.
-          log_event(LogLevel::warning, "run_events_failed", context, error.what());
-          context.error_code = "internal_error";
-          return false;
-        }
-      });
+  const auto tell = [shop, caller, run_id,
+                     last = std::move(first)](const EventWriter& write) mutable {
+    const bool had_ended = shop.runs.get(caller, run_id).has_ended();
+    for (const RunEvent& event : shop.runs.events(caller, run_id, last)) {
+      if (!write(event_text(run_id, event))) return Told::nobody;
+      last = event.number;
+    }
+    return had_ended ? Told::all : Told::more_to_come;
+  };
+  send_live_events(shop.services, shop.news, context, {run_id, tell}, response);
 }
 
 } // namespace
 
 std::vector<Route> workflow_routes(Services& services, RunDatabase& runs, RunNews& news) {
   const Shop shop{services, runs, news};
-  using Handler = void (*)(const Shop&, RequestContext&, const httplib::Request&,
-                           const std::string&, httplib::Response&);
-  using Getter =
-      void (*)(const Shop&, RequestContext&, const httplib::Request&, httplib::Response&);
-  const auto post = [shop](const char* path, Handler handler) {
-    return Route{"POST", path,
-                 [shop, handler](RequestContext& context, const httplib::Request& request,
-                                 const std::string& body, httplib::Response& response) {
-                   handler(shop, context, request, body, response);
-                 }};
-  };
-  const auto get = [shop](const char* path, Getter getter) {
-    return Route{
-        "GET", path,
-        [shop, getter](RequestContext& context, const httplib::Request& request, const std::string&,
-                       httplib::Response& response) { getter(shop, context, request, response); }};
-  };
-  return {post("/api/workflows/run", run),
-          post("/api/workflows/create", create),
-          get("/api/workflows/list", list_definitions),
-          get("/api/workflows/runs", list_runs),
-          get("/api/workflows/runs/{id}", get_run),
-          get("/api/workflows/runs/{id}/events", stream_events),
-          post("/api/workflows/runs/{id}/cancel", cancel),
-          post("/api/workflows/runs/{id}/approve", approve)};
+  return {post_route("/api/workflows/run", shop, &run),
+          post_route("/api/workflows/create", shop, &create),
+          get_route("/api/workflows/list", shop, &list_definitions),
+          get_route("/api/workflows/runs", shop, &list_runs),
+          get_route("/api/workflows/runs/{id}", shop, &get_run),
+          get_route("/api/workflows/runs/{id}/events", shop, &stream_events),
+          post_route("/api/workflows/runs/{id}/cancel", shop, &cancel),
+          post_route("/api/workflows/runs/{id}/approve", shop, &approve)};
 }
 
 } // namespace holdfast::gateway

@@ -121,9 +121,4 @@ void throw_definition_fault(const DatabaseError& error) {
   throw HttpError(told);
 }
 
-void set_event_headers(httplib::Response& response) {
-  response.set_header("Cache-Control", "no-cache");
-  response.set_header("X-Accel-Buffering", "no");
-}
-
 } // namespace holdfast::gateway

@@ -45,7 +45,25 @@ auto checking_definition(Work work) {
   }
 }
 
-// Stops EventSource and proxies from keeping or collecting events.
-void set_event_headers(httplib::Response& response);
+// Routes whose handlers get what they work with.
+template <class Shop>
+Route post_route(const char* path, const Shop& shop,
+                 void (*handler)(const Shop&, RequestContext&, const httplib::Request&,
+                                 const std::string&, httplib::Response&)) {
+  return {"POST", path,
+          [shop, handler](RequestContext& context, const httplib::Request& request,
+                          const std::string& body, httplib::Response& response) {
+            handler(shop, context, request, body, response);
+          }};
+}
+template <class Shop>
+Route get_route(const char* path, const Shop& shop,
+                void (*handler)(const Shop&, RequestContext&, const httplib::Request&,
+                                httplib::Response&)) {
+  return {
+      "GET", path,
+      [shop, handler](RequestContext& context, const httplib::Request& request, const std::string&,
+                      httplib::Response& response) { handler(shop, context, request, response); }};
+}
 
 } // namespace holdfast::gateway

@@ -25,10 +25,10 @@ const kIdle = 10000;
 const kSpareDescriptors = 500;
 
 let storm;
-let slow; // a connection to the second gateway whose head comes by the byte, from the first test to the last
+let slow; // a connection to the second gateway that got a thread, whose head comes by the byte, from the first test to the last
 before(async () => {
   storm = await Storm.start({ delayMs: 50, flags: ['--threads', String(kThreads)] });
-  slow = await drip(storm.gateways[1], '', kHead(100).repeat(20));
+  slow = await drip(storm.gateways[1], 'POST', kHead(100).repeat(20).slice(4));
 });
 afterEach(() => storm.verify());
 after(() => storm.stop());
@@ -154,6 +154,6 @@ test(`idle connections, as many as ${kIdle}: others are served meanwhile`, async
   await callUntilAnswered();
 });
 
-test('a head that comes by the byte is not waited for: 408, without a whole line nothing, 503 where there was no room', async () => {
-  assert.match(await slow.closed, /^(HTTP\/1\.1 (408|503) |$)/);
+test('a head that comes by the byte is not waited for: 408, or without a whole line nothing', async () => {
+  assert.match(await slow.closed, /^(HTTP\/1\.1 408 |$)/);
 });
