@@ -17,14 +17,16 @@ HoldKeeper::~HoldKeeper() {
 }
 
 void HoldKeeper::watch(const std::string& organization_id, const std::string& hold_id) {
-  // A new hold is due last, so the worker need not be woken, but for the first one.
-  bool first = false;
+  // A new hold is due last, so a worker that waits for a time, if only for a hold that was since
+  // forgotten, wakes early enough.
+  bool must_wake = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    first = holds_.empty();
+    must_wake = sleeps_;
+    sleeps_ = false;
     holds_[hold_id] = {organization_id, Clock::now() + life_ / 2};
   }
-  if (first) changed_.notify_all();
+  if (must_wake) changed_.notify_all();
 }
 
 void HoldKeeper::forget(const std::string& hold_id) {
@@ -46,7 +48,8 @@ void HoldKeeper::work() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stopping_) {
     if (holds_.empty()) {
-      changed_.wait(lock);
+      sleeps_ = true;
+      changed_.wait(lock, [&] { return !sleeps_ || stopping_; });
       continue;
     }
     const auto urgent = most_urgent();

@@ -46,6 +46,7 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Watched> holds_;
+  bool sleeps_ = false; // until it is woken
   bool stopping_ = false;
   std::thread worker_;
 };

@@ -7,7 +7,6 @@
 #include <cctype>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <string_view>
@@ -83,8 +82,7 @@ public:
 private:
   static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self);
-  static std::size_t on_send(char* bytes, std::size_t size, std::size_t count, void* self);
-  static int on_seek(void* self, curl_off_t offset, int origin);
+  static int on_request(void* self, char* server_ip, char* own_ip, int server_port, int own_port);
 
   using Taker = bool (ExchangeState::*)(std::string_view);
   std::size_t take(Taker taker, std::string_view bytes) noexcept;
@@ -98,6 +96,7 @@ private:
   void wait();
   void check_client();
   void check_deadlines();
+  long sent_bytes() const;
   void fail(ErrorClass error_class, const std::string& what);
   void fail_as_curl_says(CURLcode result);
   int remaining_ms() const;
@@ -113,7 +112,6 @@ private:
   Clock::time_point last_receipt_ = start_;
   Clock::time_point last_client_check_ = start_;
 
-  std::size_t sent_bytes_ = 0; // of the request's body
   int status_ = 0;
   std::multimap<std::string, std::string> headers_;
   std::size_t header_bytes_ = 0;
@@ -173,10 +171,10 @@ void ExchangeState::configure() {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request_.body.size()));
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, &ExchangeState::on_send);
-    curl_easy_setopt(easy, CURLOPT_READDATA, this);
-    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, &ExchangeState::on_seek);
-    curl_easy_setopt(easy, CURLOPT_SEEKDATA, this);
+    // From memory, so that a small body goes out in one packet with the headers.
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.data());
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &ExchangeState::on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, kLongestIdleSeconds);
   } else {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
@@ -199,20 +197,17 @@ CurlList ExchangeState::header_list() const {
   return list;
 }
 
-std::size_t ExchangeState::on_send(char* bytes, std::size_t size, std::size_t count, void* self) {
-  auto& exchange = *static_cast<ExchangeState*>(self);
-  const std::size_t left = exchange.request_.body.size() - exchange.sent_bytes_;
-  const std::size_t sent = std::min(size * count, left);
-  std::memcpy(bytes, exchange.request_.body.data() + exchange.sent_bytes_, sent);
-  exchange.sent_bytes_ += sent;
-  return sent;
-}
-
 // libcurl sends a request again by itself when a kept connection closes before an answer. What the
-// provider may have begun to charge is not ours to repeat: a body that has gone out goes out once.
-int ExchangeState::on_seek(void* self, curl_off_t offset, int origin) {
-  const bool untouched = static_cast<ExchangeState*>(self)->sent_bytes_ == 0;
-  return untouched && offset == 0 && origin == SEEK_SET ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+// provider may have begun to charge is not ours to repeat: what has gone out goes out once.
+int ExchangeState::on_request(void* self, char*, char*, int, int) {
+  auto& exchange = *static_cast<ExchangeState*>(self);
+  if (exchange.sent_bytes() == 0) return CURL_PREREQFUNC_OK;
+  try {
+    exchange.fail(ErrorClass::network, "closed the connection before it answered");
+  } catch (...) {
+    exchange.thrown_ = std::current_exception();
+  }
+  return CURL_PREREQFUNC_ABORT;
 }
 
 std::size_t ExchangeState::on_header(char* bytes, std::size_t size, std::size_t count, void* self) {
@@ -371,12 +366,15 @@ void ExchangeState::fail(ErrorClass error_class, const std::string& what) {
   error.status = status_;
   error.message = (line_.origin.empty() ? std::string("The provider's base URL") : line_.origin) +
                   " " + what + ".";
-  if (line_.easy) {
-    long sent_bytes = 0;
-    curl_easy_getinfo(line_.easy.get(), CURLINFO_REQUEST_SIZE, &sent_bytes);
-    error.maybe_charged = sent_bytes > 0;
-  }
+  error.maybe_charged = line_.easy && sent_bytes() > 0;
   failure_ = std::move(error);
+}
+
+// Of the request, headers included, to any connection.
+long ExchangeState::sent_bytes() const {
+  long bytes = 0;
+  curl_easy_getinfo(line_.easy.get(), CURLINFO_REQUEST_SIZE, &bytes);
+  return bytes;
 }
 
 void ExchangeState::fail_as_curl_says(CURLcode result) {
