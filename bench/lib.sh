@@ -76,5 +76,14 @@ start_measured_server() {
   with_lock build build_extension "$STAGE" >"$SCRATCH/build.log" 2>&1 || { tail -20 "$SCRATCH/build.log" >&2 && die 'the build failed'; }
   chmod -R go+rX "$STAGE"
   start_postgres "$SCRATCH/pg" "shared_preload_libraries = 'holdfast'" 'shared_buffers = 512MB' 'fsync = on' \
-    'synchronous_commit = on' 'max_wal_size = 16GB' 'checkpoint_timeout = 1h' 'wal_compression = off'
+    'synchronous_commit = on' 'min_wal_size = 4GB' 'max_wal_size = 16GB' 'checkpoint_timeout = 1h' 'wal_compression = off'
+  fill_log
+}
+
+# fill_log: a server that has run for a while writes over old files of its log. A fresh one makes each anew, 16 MB of
+# zeros, while everybody who commits waits; so it is given some to write over.
+fill_log() {
+  sql -d postgres -c "DO \$\$ BEGIN FOR i IN 1..128 LOOP
+      PERFORM pg_logical_emit_message(false, 'bench', ''), pg_switch_wal();
+    END LOOP; END \$\$" -c CHECKPOINT
 }
