@@ -76,8 +76,12 @@ Datum ResultRow::finish(FunctionCallInfo fcinfo) const {
   const bool* nulls = nulls_.data();
   const int size = size_;
   return call([=] {
-    TupleDesc shape = nullptr;
-    if (get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE || shape->natts != size)
+    // A scan of the function has made the row's shape already.
+    const auto* scan = reinterpret_cast<const ReturnSetInfo*>(fcinfo->resultinfo);
+    TupleDesc shape = scan != nullptr && IsA(scan, ReturnSetInfo) ? scan->expectedDesc : nullptr;
+    if (shape == nullptr && get_call_result_type(fcinfo, nullptr, &shape) != TYPEFUNC_COMPOSITE)
+      elog(ERROR, "the function is not declared to return a row");
+    if (shape->natts != size)
       elog(ERROR, "the function is not declared to return a row of %d columns", size);
     const HeapTuple tuple = heap_form_tuple(BlessTupleDesc(shape), const_cast<Datum*>(values),
                                             const_cast<bool*>(nulls));
