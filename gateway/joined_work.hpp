@@ -7,6 +7,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -15,9 +16,10 @@
 
 namespace holdfast::gateway {
 
-// Natural batching: who comes while a lane is free begins at once, alone; who comes while all are
-// busy waits, and the next lane that is free takes all who wait. Each has an outcome of its own.
-// Safe for use by many threads.
+// Natural batching: who comes while nothing is done begins at once, alone; who comes later waits,
+// and the next lane that is free takes all who wait. A further lane opens when those who wait fill
+// a batch: a batch costs far more than one more in it. Each has an outcome of its own. Safe for use
+// by many threads.
 template <class Item, class Result>
 class JoinedWork {
 public:
@@ -31,18 +33,28 @@ public:
       : work_(std::move(work)), lanes_(lanes), most_(most) {}
 
   Result run(const Item& item) {
-    Waiting me{&item};
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (busy_ < lanes_) { // then nobody waits
-      ++busy_;
-      me.batch.push_back(&me);
-    } else {
-      waiting_.push_back(&me);
-      me.turn.wait(lock, [&] { return me.outcome || !me.batch.empty(); });
+    const auto me = std::make_shared<Waiting>(&item);
+    Batch mine;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (busy_ == 0) { // then nobody waits
+        ++busy_;
+        mine.push_back(me);
+      } else {
+        waiting_.push_back(me);
+        if (busy_ < lanes_ && waiting_.size() >= most_) {
+          ++busy_;
+          mine = next_batch();
+        } else {
+          me->turn.wait(lock, [&] { return me->outcome || !me->batch.empty(); });
+          mine.swap(me->batch);
+        }
+      }
     }
-    if (!me.outcome) lead(std::exchange(me.batch, {}), lock);
-    if (auto* error = std::get_if<std::exception_ptr>(&*me.outcome)) std::rethrow_exception(*error);
-    return std::get<Result>(std::move(*me.outcome));
+    if (!mine.empty()) lead(mine);
+    if (auto* error = std::get_if<std::exception_ptr>(&*me->outcome))
+      std::rethrow_exception(*error);
+    return std::get<Result>(std::move(*me->outcome));
   }
 
   std::size_t waiting() const {
@@ -51,28 +63,35 @@ public:
   }
 
 private:
+  struct Waiting;
+  using Batch = std::vector<std::shared_ptr<Waiting>>;
   struct Waiting {
     explicit Waiting(const Item* asked) : item(asked) {}
     const Item* item;
     std::optional<Outcome> outcome;
-    std::vector<Waiting*> batch; // that this thread is to do
+    Batch batch; // that this thread is to do
     std::condition_variable turn;
   };
 
-  void lead(const std::vector<Waiting*>& batch, std::unique_lock<std::mutex>& lock) {
-    lock.unlock();
+  // The next batch begins before the members of this one are told. All are told without the lock,
+  // which each needs as soon as it wakes.
+  void lead(const Batch& batch) {
     std::vector<Outcome> outcomes = outcomes_of(batch);
-    lock.lock();
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      batch[i]->outcome = std::move(outcomes[i]);
-      batch[i]->turn.notify_one();
+    std::shared_ptr<Waiting> leader;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        batch[i]->outcome = std::move(outcomes[i]);
+      leader = hand_over();
     }
-    hand_over();
+    if (leader) leader->turn.notify_one();
+    for (const auto& one : batch)
+      one->turn.notify_one();
   }
 
-  std::vector<Outcome> outcomes_of(const std::vector<Waiting*>& batch) const {
+  std::vector<Outcome> outcomes_of(const Batch& batch) const {
     std::vector<const Item*> items;
-    for (const Waiting* one : batch)
+    for (const auto& one : batch)
       items.push_back(one->item);
     try {
       return work_(items);
@@ -84,25 +103,30 @@ private:
     }
   }
 
-  // The lane is free, or the first who waits leads the next batch.
-  void hand_over() {
+  // The lane is free, or the first who waits is to lead the next batch.
+  std::shared_ptr<Waiting> hand_over() {
     if (waiting_.empty()) {
       --busy_;
-      return;
+      return nullptr;
     }
+    std::shared_ptr<Waiting> leader = waiting_.front();
+    leader->batch = next_batch();
+    return leader;
+  }
+
+  Batch next_batch() {
     const auto end =
         waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), most_));
-    Waiting* leader = waiting_.front();
-    leader->batch.assign(waiting_.begin(), end);
+    Batch batch(waiting_.begin(), end);
     waiting_.erase(waiting_.begin(), end);
-    leader->turn.notify_one();
+    return batch;
   }
 
   Work work_;
   std::size_t lanes_;
   std::size_t most_;
   mutable std::mutex mutex_;
-  std::deque<Waiting*> waiting_;
+  std::deque<std::shared_ptr<Waiting>> waiting_;
   std::size_t busy_ = 0;
 };
 

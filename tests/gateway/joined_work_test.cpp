@@ -113,6 +113,33 @@ TEST(JoinedWorkTest, WhoComesMeanwhileGoesTogetherNext) {
   EXPECT_EQ(worker.sizes(), (std::vector<std::size_t>{1, 4}));
 }
 
+TEST(JoinedWorkTest, AFurtherLaneOpensForAFullBatchOnly) {
+  Worker worker;
+  worker.hold();
+  Joined joined(worker.work(), 2, 3);
+  std::vector<std::future<std::string>> all;
+  const auto come = [&] {
+    const int item = static_cast<int>(all.size()) + 1;
+    all.push_back(std::async(std::launch::async, [&joined, item] { return joined.run(item); }));
+  };
+  come();
+  worker.wait_begun();
+  for (std::size_t waiting = 1; waiting <= 2; ++waiting) {
+    come();
+    while (joined.waiting() < waiting)
+      std::this_thread::yield();
+  }
+  EXPECT_EQ(worker.sizes(), (std::vector<std::size_t>{1}));
+  come();
+  while (worker.sizes().size() < 2)
+    std::this_thread::yield();
+  EXPECT_EQ(worker.sizes(), (std::vector<std::size_t>{1, 3}));
+  EXPECT_EQ(joined.waiting(), 0U);
+  worker.release();
+  for (std::size_t i = 0; i < all.size(); ++i)
+    EXPECT_EQ(all[i].get(), std::to_string(i + 1));
+}
+
 TEST(JoinedWorkTest, WhatTheWorkThrowsAllGetAndTheLaneIsFree) {
   Worker worker;
   Joined joined(worker.work(), 1, 10);
