@@ -118,7 +118,7 @@ void complete_chat(Services& services, RequestContext& context, const httplib::R
   order.cache = read_cache_wish(request);
   const nlohmann::json object = parse_request_object(body);
   auto parsed = openai_format::parse_client_request(
-      body, {config->default_max_tokens, config->max_completion_tokens});
+      object, {config->default_max_tokens, config->max_completion_tokens});
   if (const auto* error = std::get_if<openai_format::RequestError>(&parsed)) {
     throw HttpError(400, error->code.empty() ? "bad_value" : error->code, error->message,
                     error->param);

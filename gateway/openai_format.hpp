@@ -18,7 +18,7 @@ namespace holdfast::openai_format {
 
 // What is wrong with a client's request: always a 400. `param` names the member, as in
 // `messages[2].content[0].type`; empty when the body as a whole is wrong. `code` is one of
-// invalid_json, missing_required_parameter, invalid_type, invalid_value, unsupported_parameter.
+// missing_required_parameter, invalid_type, invalid_value, unsupported_parameter.
 struct RequestError {
   std::string param;
   std::string message;
@@ -41,7 +41,7 @@ struct ClientRequest {
 // Members that only tune the model go to `extra`; those that would change what the call costs
 // (service_tier) or are unknown are ignored; those whose absence a client would miss are refused.
 // NUL is removed from texts. `model` is as the client wrote it, provider prefix included.
-std::variant<ClientRequest, RequestError> parse_client_request(std::string_view body,
+std::variant<ClientRequest, RequestError> parse_client_request(const nlohmann::json& body,
                                                                const RequestLimits& limits);
 
 // The body of a chat completion.

@@ -114,18 +114,11 @@ ClientRequest read_request(const json& body, const RequestLimits& limits) {
 
 } // namespace
 
-std::variant<ClientRequest, RequestError> parse_client_request(std::string_view body,
+std::variant<ClientRequest, RequestError> parse_client_request(const json& body,
                                                                const RequestLimits& limits) {
-  const std::optional<json> document = parse_bounded_json(body);
-  if (!document)
-    return RequestError{"",
-                        "The body is not valid JSON in UTF-8, or is nested more than " +
-                            std::to_string(kMaxJsonDepth) + " levels deep.",
-                        "invalid_json"};
-  if (!document->is_object())
-    return RequestError{"", "The body must be a JSON object.", "invalid_type"};
+  if (!body.is_object()) return RequestError{"", "The body must be a JSON object.", "invalid_type"};
   try {
-    return read_request(*document, limits);
+    return read_request(body, limits);
   } catch (const Refusal& refusal) {
     return refusal.error;
   }

@@ -83,6 +83,8 @@ nlohmann::json parse_request_object(std::string_view body) {
   if (!object.is_object()) {
     throw HttpError(400, "malformed_json", "The body must be a JSON object.");
   }
+  // In JSON it can only be written so.
+  if (body.find("\\u0000") == std::string_view::npos) return object;
   for (const auto& [name, member] : object.items()) {
     auto path = find_nul(nlohmann::json(name), "a member's name");
     if (!path && !holds_prompt(name)) path = find_nul(member, name);

@@ -33,8 +33,8 @@ inline provider::HttpAnswer recorded_answer(const std::string& provider, const s
 
 // The recorded request, read as the gateway would read it from a client.
 inline ChatRequest recorded_request(const std::string& provider, const std::string& name) {
-  const std::string body = load_fixture(provider, name).at("request").at("body").dump();
-  auto parsed = openai_format::parse_client_request(body, {});
+  const auto fixture = load_fixture(provider, name);
+  auto parsed = openai_format::parse_client_request(fixture.at("request").at("body"), {});
   if (auto* error = std::get_if<openai_format::RequestError>(&parsed))
     throw std::runtime_error(name + ": " + error->message);
   return std::get<openai_format::ClientRequest>(parsed).chat;

@@ -224,11 +224,11 @@ TEST(OpenAiAdapter, ExtraNeverOverridesWhatTheHoldWasSizedFor) {
 }
 
 TEST(OpenAiAdapter, SendsPartsCallsAndTheirAnswers) {
-  auto parsed = openai_format::parse_client_request(R"({"model":"gpt-4o","messages":[
+  auto parsed = openai_format::parse_client_request(json::parse(R"({"model":"gpt-4o","messages":[
       {"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"https://x","detail":"low"}}]},
       {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{"}}]},
       {"role":"tool","tool_call_id":"c1","content":"r"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required",
-      "response_format":{"type":"json_object"},"seed":7,"top_p":0.5,"temperature":0.25,"n":3,"max_tokens":9,"stop":"x"})",
+      "response_format":{"type":"json_object"},"seed":7,"top_p":0.5,"temperature":0.25,"n":3,"max_tokens":9,"stop":"x"})"),
                                                     {});
   const json sent = sent_body(std::get<openai_format::ClientRequest>(parsed).chat);
   EXPECT_EQ(sent, json::parse(R"({"model":"gpt-4o","messages":[

@@ -81,7 +81,7 @@ std::vector<Reading> readings_of(const std::string& provider) {
 // What a request that asks for this is met with.
 std::string taken(const std::string& provider, const std::string& members) {
   auto parsed = openai_format::parse_client_request(
-      R"({"model":"m","messages":[{"role":"user","content":)" + members, {});
+      json::parse(R"({"model":"m","messages":[{"role":"user","content":)" + members), {});
   const auto& chat = std::get<openai_format::ClientRequest>(parsed).chat;
   return find_provider(provider)->adapter->unsupported(chat) ? "422" : "sent";
 }

@@ -17,7 +17,7 @@ const Adapter& adapter_of(const std::string& provider) {
 }
 
 ChatRequest request_of(const std::string& body) {
-  auto parsed = openai_format::parse_client_request(body, {});
+  auto parsed = openai_format::parse_client_request(json::parse(body), {});
   if (auto* error = std::get_if<openai_format::RequestError>(&parsed))
     throw std::runtime_error(error->message);
   return std::get<openai_format::ClientRequest>(parsed).chat;
