@@ -60,6 +60,9 @@ struct Figures {
 // are looked up after it are the newest. Called first by whatever moves money.
 void pin_budgets(const Uuid& organization_id);
 
+// Whether the organization has any budget but its month's and those of its workflows.
+bool has_scoped_budgets(const Uuid& organization_id);
+
 // The counters of every budget that applies to the subject at this moment, ascending.
 std::vector<Applicable> counters_of(const Subject& subject, TimestampTz now);
 

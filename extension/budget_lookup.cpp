@@ -198,6 +198,10 @@ bool month_is_limited(const Uuid& organization_id) {
   return (kinds_of(organization_id) & kHasMonthLimit) != 0;
 }
 
+bool has_scoped_budgets(const Uuid& organization_id) {
+  return (kinds_of(organization_id) & (kHasScoped | kHasDefaults)) != 0;
+}
+
 std::vector<Applicable> counters_of(const Subject& subject, TimestampTz now) {
   const std::int32_t today = pg::utc_day(now);
   std::vector<Applicable> counters;
@@ -206,7 +210,7 @@ std::vector<Applicable> counters_of(const Subject& subject, TimestampTz now) {
         {{*subject.workflow_id, subject.organization_id, kNoPeriodStart}, kWorkflow});
   const std::int32_t has = kinds_of(subject.organization_id);
   if ((has & kHasDefaults) != 0) make_defaults(subject);
-  if ((has & (kHasScoped | kHasDefaults)) != 0) add_scoped(subject, today, counters);
+  if (has_scoped_budgets(subject.organization_id)) add_scoped(subject, today, counters);
   counters.push_back(
       {{subject.organization_id, subject.organization_id, period_start(Period::month, today)},
        kOrganization});

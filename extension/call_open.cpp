@@ -82,6 +82,7 @@ struct Opened {
   bool redact = false;                // the provider is to get a redacted prompt
   bool keeps_bodies = false;          // the audit log wants them with the settlement
   bool caches_all = false;            // the organization wants answers kept, asked or not
+  bool scoped_budgets = true;         // it has others than its month's and its workflows'
   std::optional<approval::Approval> approval;
 };
 
@@ -432,6 +433,7 @@ Opened open(Opening call, TimestampTz now) {
   const organization::Settings settings = organization::settings_of(call.organization_id);
   opened.redact = settings.redact_for_provider;
   opened.caches_all = settings.caches(false);
+  opened.scoped_budgets = budget::has_scoped_budgets(call.organization_id);
   if (is_decided(call, key, hold_id, opened, now)) return opened;
   budget::HoldRequest request = hold_request(call, key, opened);
   opened.advice = budget::advice_for(request.subject, now);
@@ -534,6 +536,7 @@ Datum opened_row(const Opened& opened, FunctionCallInfo fcinfo) {
   else
     row.null();
   row.add_bool(opened.redact).add_bool(opened.keeps_bodies).add_bool(opened.caches_all);
+  row.add_bool(opened.scoped_budgets);
   row.add(waits ? std::optional(opened.approval->approval_id) : std::nullopt);
   row.add(waits ? std::optional(opened.approval->threshold) : std::nullopt);
   return row.finish(fcinfo);

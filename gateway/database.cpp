@@ -36,7 +36,8 @@ constexpr Statement kOpenCall{
     "remaining, user_id, retry_after_ms, answer_status, answer, completion_tokens, warning, "
     "rate_layer, rate_limit, rate_remaining, rate_reset_ms, trial, routing, redact, "
     "keeps_bodies, approval_id, approval_threshold, to_char(expires_at AT TIME ZONE 'UTC', "
-    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), caches_all "
+    "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), caches_all, "
+    "scoped_budgets "
     "FROM holdfast.open_call(p_organization_id => $1::uuid, p_key_hash => $2::bytea, "
     "p_model => $3::text, p_prompt_tokens => $4::integer, p_completion_tokens => $5::integer, "
     "p_provider => $6::text, p_providers => $7::text[], p_workflow_id => $8::uuid, "
@@ -177,6 +178,7 @@ OpenedCall opened_call(const Rows& rows) {
   call.approval_threshold = rows.get(0, 25);
   call.expires_at = rows.text(0, 26);
   call.caches_all = rows.text(0, 27) == "t";
+  call.scoped_budgets = rows.text(0, 28) == "t";
   return call;
 }
 
@@ -276,7 +278,11 @@ OpenedCall Database::open_call(const OpenRequest& request) {
   const Rows rows =
       group_.run({kOpenCall, parameters, request.organization_id, request.subject, kInBatch});
   need_row(rows, "open_call");
-  if (rows.text(0, 0) != "failed") return opened_call(rows);
+  if (rows.text(0, 0) != "failed") {
+    OpenedCall opened = opened_call(rows);
+    group_.learn(request.organization_id, opened.scoped_budgets);
+    return opened;
+  }
   const DatabaseError failure = failure_in(rows.text(0, kAnswer));
   if (!failure.is_transient()) throw DatabaseError(failure);
   group_.keep_apart(request.organization_id);

@@ -133,8 +133,9 @@ struct OpenedCall {
   bool redact = false;              // the organization wants the provider to get a redacted prompt
   std::string approval_id;          // that the call waits for
   std::optional<std::string> approval_threshold;
-  std::string expires_at;  // of the approval
-  bool caches_all = false; // it wants the answers to all its requests kept
+  std::string expires_at;     // of the approval
+  bool caches_all = false;    // it wants the answers to all its requests kept
+  bool scoped_budgets = true; // it has others than its month's and its workflows'
 };
 
 // What a granted call used, and what its caller was answered.

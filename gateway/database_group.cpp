@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace holdfast::gateway {
@@ -11,6 +12,7 @@ namespace {
 constexpr std::size_t kMostItems = 48;
 constexpr std::chrono::seconds kApartFor{1};
 constexpr std::size_t kMostApart = 1024;
+constexpr std::size_t kMostMixing = 16384;
 
 // A lock that somebody keeps is no reason to keep others waiting: who wants it waits by itself. Far
 // less than the server's deadlock_timeout.
@@ -31,8 +33,11 @@ public:
       group_.apart_.erase(apart);
     }
     Inside& inside = group_.inside_[organization_id_];
-    if (inside.items > 0 && inside.subject != item.subject) return;
     if (inside.items == 0) inside.subject = item.subject;
+    if (inside.is_mixed || inside.subject != item.subject) {
+      if (group_.mixing_.count(organization_id_) == 0) return;
+      inside.is_mixed = true;
+    }
     ++inside.items;
     is_inside_ = true;
   }
@@ -70,6 +75,16 @@ std::size_t GroupCommit::waiting() const {
   return count;
 }
 
+void GroupCommit::learn(const std::string& organization_id, bool has_scoped_budgets) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (has_scoped_budgets) {
+    mixing_.erase(organization_id);
+    return;
+  }
+  if (mixing_.size() >= kMostMixing) mixing_.clear();
+  mixing_.insert(organization_id);
+}
+
 void GroupCommit::keep_apart(const std::string& organization_id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (apart_.size() >= kMostApart) apart_.clear();
@@ -96,7 +111,8 @@ GroupCommit::run_group(std::size_t lane, const std::vector<const GroupItem*>& it
   std::vector<std::size_t> order(items.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return items[a]->organization_id < items[b]->organization_id;
+    return std::tie(items[a]->organization_id, items[a]->subject) <
+           std::tie(items[b]->organization_id, items[b]->subject);
   });
   std::vector<const GroupItem*> sorted;
   for (const std::size_t i : order)

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace holdfast::gateway {
@@ -23,7 +24,7 @@ struct GroupItem {
   const Statement& statement;
   const Parameters& parameters;
   const std::string& organization_id;
-  const std::string& subject; // whose budgets it moves
+  const std::string& subject; // whose budgets it moves, the workflow's first
   std::optional<std::size_t> marked;
 };
 
@@ -39,10 +40,13 @@ struct GroupResult {
 // outcome. Safe for use by many threads, one of which runs each group.
 //
 // A transaction keeps what it locks until it ends, so two could wait for each other. Budgets are of
-// one organization; each organization has one lane, a group is in the order of its organizations,
-// and of one organization it has only statements with the same subject, so that after the first it
-// locks nothing that another would hold while it waits for this one. What does not fit runs by
-// itself; so does for a while what comes of an organization whose locks kept others waiting.
+// one organization; each organization has one lane, a group is in the order of its organizations
+// and subjects, and of one organization it has only statements with the same subject, so that after
+// the first it locks nothing that another would hold while it waits for this one. Of an
+// organization that is known to have no budgets but its own month's and its workflows' subjects
+// mix: each locks its workflow, which the order is by, and the session's slot of the month. What
+// does not fit runs by itself; so does for a while what comes of an organization whose locks kept
+// others waiting.
 class GroupCommit {
 public:
   using Clock = std::chrono::steady_clock;
@@ -60,6 +64,9 @@ public:
   // Runs one statement, with others or alone; throws what it came to.
   Rows run(const GroupItem& item);
 
+  // What the database has said of an organization; until then it is taken to have them.
+  void learn(const std::string& organization_id, bool has_scoped_budgets);
+
   // For a while this organization's statements share no transaction.
   void keep_apart(const std::string& organization_id);
 
@@ -69,9 +76,10 @@ public:
 private:
   // Nothing: it is to be run by itself.
   using Lane = JoinedWork<GroupItem, std::optional<Rows>>;
-  // What an organization has in its lane: all of one subject.
+  // What an organization has in its lane: all of one subject, but where subjects mix.
   struct Inside {
     std::string subject;
+    bool is_mixed = false;
     std::size_t items = 0;
   };
   class Place;
@@ -86,6 +94,7 @@ private:
   std::mutex mutex_;
   std::unordered_map<std::string, Inside> inside_;
   std::unordered_map<std::string, Clock::time_point> apart_; // until when
+  std::unordered_set<std::string> mixing_;                   // organizations
 };
 
 // The connections on which batches run, one for each lane, used by one thread at a time.

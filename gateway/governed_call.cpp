@@ -98,9 +98,10 @@ int fallbacks_of(const Config& config, const CallOrder& order) {
                   config.max_fallbacks);
 }
 
+// The workflow first: see GroupCommit.
 std::string subject_of(const CallOrder& order) {
   const auto& controls = order.controls;
-  return controls.key.hash + '/' + controls.workflow_id.value_or("") + '/' +
+  return controls.workflow_id.value_or("") + '/' + controls.key.hash + '/' +
          controls.user_id.value_or("");
 }
 

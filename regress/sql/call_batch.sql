@@ -41,3 +41,16 @@ SELECT outcome FROM holdfast.open_call(:org, :'hash', 'gpt-4o-mini', 100, 10, p_
     p_workflow_id => :'workflow', p_idempotency_key => 'fourth', p_fingerprint => 'body');
 SELECT count(*) FROM holdfast.holds WHERE organization_id = :org AND call_key = 'fourth';
 SELECT * FROM holdfast.check_invariants();
+
+-- Calls for several users go together where nothing of theirs is locked: no budgets but the month's and workflows'.
+\set other '\'d9b00000-0000-0000-0000-000000000002\''
+SELECT api_key FROM holdfast.create_api_key(:other, 'test') \gset
+SELECT sha256(:'api_key') AS hash \gset
+CREATE FUNCTION pg_temp.scoped(p_hash bytea) RETURNS boolean LANGUAGE sql AS $$
+    SELECT scoped_budgets FROM holdfast.open_call('d9b00000-0000-0000-0000-000000000002', p_hash, 'gpt-4o-mini', 100, 10, p_providers => '{openai}')
+$$;
+SELECT pg_temp.scoped(:'hash');
+SELECT count(holdfast.create_workflow(:other, p_cost_limit => 1)), count(holdfast.set_budget(p_organization_id => :other, p_scope => 'organization', p_limit_usd => 5));
+SELECT pg_temp.scoped(:'hash');
+SELECT count(holdfast.set_budget(p_organization_id => :other, p_scope => 'user', p_subject => '*', p_limit_usd => 5));
+SELECT pg_temp.scoped(:'hash');

@@ -24,9 +24,9 @@ after(async () => {
 
 const organizations = (count) => Promise.all(Array.from({ length: count }, () => world.newOrganization()));
 
-function ask({ key }, model = kModel) {
+function ask({ key }, model = kModel, through = gateway, headers = {}) {
   const body = { model, max_tokens: kMaxTokens, messages: [{ role: 'user', content: key }] };
-  return world.http('POST', '/v1/chat/completions', { gateway, key, body });
+  return world.http('POST', '/v1/chat/completions', { gateway: through, key, body, headers });
 }
 
 async function entriesOf(organization) {
@@ -78,6 +78,33 @@ test('who must wait for a lock keeps nobody else waiting', async () => {
     await keeper.end();
   }
   for (const organization of [stuck, ...others]) assert.equal(await entriesOf(organization), organization === stuck ? 4 : 5);
+  await world.takeEntries();
+  assert.deepEqual(await world.database.query('SELECT * FROM holdfast.check_invariants()'), []);
+});
+
+test('many users and workflows of one organization go through two gateways at once', async () => {
+  const value = (sql, ...values) => world.database.value(sql, values);
+  const other = await world.startGateway({ env: { OPENAI_BASE_URL: upstream.baseUrl } });
+  const [organization] = await organizations(1);
+  const workflows = [];
+  for (let i = 0; i < 4; i++) {
+    workflows.push(await world.database.workflow(organization.id, 1000));
+  }
+  const answers = async (count) => {
+    const each = Array.from({ length: count }, (_, i) =>
+      ask(organization, kModel, i % 2 ? other : gateway, { 'x-holdfast-user': `u${i % 7}`, 'x-holdfast-workflow': workflows[i % 4] }));
+    return Promise.all(each);
+  };
+  for (const answer of await answers(240)) assert.equal(answer.status, 200, answer.text);
+  for (const workflow of workflows) {
+    assert.equal(await value('SELECT count(*)::int FROM holdfast.ai_usage_ledger WHERE workflow_id = $1', workflow), 60);
+  }
+  assert.equal(await value('SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()'), 0);
+
+  // A budget that a user gets meanwhile holds for the next call.
+  await value(`SELECT holdfast.set_budget(p_organization_id => $1, p_scope => 'user', p_subject => 'u3', p_limit_usd => 0)`, organization.id);
+  const after = await answers(70);
+  assert.deepEqual(after.map(({ status }) => status), after.map((_, i) => (i % 7 === 3 ? 402 : 200)));
   await world.takeEntries();
   assert.deepEqual(await world.database.query('SELECT * FROM holdfast.check_invariants()'), []);
 });

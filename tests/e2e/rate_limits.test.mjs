@@ -74,6 +74,8 @@ for (const [layer, callerOf] of Object.entries({
   user: async () => [{ 'X-Holdfast-User': 'many' }],
   ip: async () => [{ 'X-Forwarded-For': '198.51.100.64' }],
   api_key: async () => [{}, (await world.database.key(world.organization.id)).key],
+  provider: async () => [{}],
+  global: async () => [{}],
 })) {
   test(`of ${kAtOnce} at once through two gateways, one ${layer} is admitted as often as its limit says`, async () => {
     await limited(layer, kLimit, async () => {
@@ -88,6 +90,18 @@ for (const [layer, callerOf] of Object.entries({
     });
   });
 }
+
+test(`of ${kAtOnce} runs begun at once through two gateways, as many begin as the limit says`, async () => {
+  await limited('workflow', kLimit, async () => {
+    const gateways = [world.gateway, await world.startGateway()];
+    const workflow = { name: 'local', steps: [{ id: 'draft', action: 'template', input: { template: 'draft' } }] };
+    const answers = await Promise.all(Array.from({ length: kAtOnce }, (_, call) =>
+      world.http('POST', '/api/workflows/run', { gateway: gateways[call % 2], body: { workflow, userId: 'ada' } })));
+    const statuses = answers.map(({ status }) => status).sort();
+    assert.deepEqual(statuses, [...Array(kLimit).fill(200), ...Array(kAtOnce - kLimit).fill(429)], answers[0].text);
+    for (const { status, json } of answers) if (status === 429) assert.equal(json.layer, 'workflow');
+  });
+});
 
 test('behind a trusted proxy the client is whom it names, else whoever connects', async () => {
   const plain = await world.startGateway();

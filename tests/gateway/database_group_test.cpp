@@ -55,6 +55,10 @@ public:
       std::this_thread::yield();
   }
 
+  void learn(const std::string& organization_id, bool has_scoped_budgets) {
+    queue_.learn(organization_id, has_scoped_budgets);
+  }
+
   // Returns once it has run by itself.
   void run_at_once(const Call& call) { queue_.run(call.item); }
 
@@ -153,6 +157,21 @@ TEST(GroupCommitTest, AnotherSubjectOfAnOrganizationThatWaitsRunsByItself) {
   bench.add({a, "ada2", "ada"});
   bench.release();
   EXPECT_EQ(bench.groups_, (std::vector<Names>{{"ada1", "ada2"}}));
+}
+
+TEST(GroupCommitTest, SubjectsOfAnOrganizationWithoutBudgetsOfItsUsersGoTogetherInTheirOrder) {
+  Bench bench;
+  const std::string a = bench.organization('a');
+  bench.learn(a, false);
+  bench.add({a, "w2", "w2/ada"});
+  bench.add({a, "w1", "w1/bob"});
+  bench.add({a, "w2 again", "w2/ada"});
+  bench.learn(a, true); // it has some now
+  bench.run_at_once({a, "w2 alone", "w2/ada"});
+  bench.run_at_once({a, "w3 alone", "w3/cy"});
+  bench.release();
+  EXPECT_EQ(bench.groups_, (std::vector<Names>{{"w1", "w2", "w2 again"}}));
+  EXPECT_EQ(bench.alone_, (Names{"w2 alone", "w3 alone"}));
 }
 
 TEST(GroupCommitTest, AnotherSubjectOfAnOrganizationThatIsAtWorkRunsByItself) {
