@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <tuple>
 #include <utility>
 
 namespace holdfast::gateway {
@@ -12,12 +11,16 @@ namespace {
 constexpr std::size_t kMostItems = 48;
 constexpr std::chrono::seconds kApartFor{1};
 constexpr std::size_t kMostApart = 1024;
-constexpr std::size_t kMostMixing = 16384;
+constexpr std::size_t kMostKnown = 16384;
 
 // A lock that somebody keeps is no reason to keep others waiting: who wants it waits by itself. Far
 // less than the server's deadlock_timeout.
 constexpr Statement kBriefWaits{"holdfast_brief_waits",
                                 "SELECT set_config('lock_timeout', '100ms', false)", true};
+
+std::string workflow_in(const std::string& subject) {
+  return subject.substr(0, subject.find('/'));
+}
 
 } // namespace
 
@@ -33,11 +36,10 @@ public:
       group_.apart_.erase(apart);
     }
     Inside& inside = group_.inside_[organization_id_];
-    if (inside.items == 0) inside.subject = item.subject;
-    if (inside.is_mixed || inside.subject != item.subject) {
-      if (group_.mixing_.count(organization_id_) == 0) return;
-      inside.is_mixed = true;
-    }
+    const bool has_scoped = group_.without_scoped_.count(organization_id_) == 0;
+    const std::string locks = has_scoped ? item.subject : workflow_in(item.subject);
+    if (inside.items > 0 && inside.locks != locks) return;
+    if (inside.items == 0) inside.locks = locks;
     ++inside.items;
     is_inside_ = true;
   }
@@ -78,11 +80,11 @@ std::size_t GroupCommit::waiting() const {
 void GroupCommit::learn(const std::string& organization_id, bool has_scoped_budgets) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (has_scoped_budgets) {
-    mixing_.erase(organization_id);
+    without_scoped_.erase(organization_id);
     return;
   }
-  if (mixing_.size() >= kMostMixing) mixing_.clear();
-  mixing_.insert(organization_id);
+  if (without_scoped_.size() >= kMostKnown) without_scoped_.clear();
+  without_scoped_.insert(organization_id);
 }
 
 void GroupCommit::keep_apart(const std::string& organization_id) {
@@ -111,8 +113,7 @@ GroupCommit::run_group(std::size_t lane, const std::vector<const GroupItem*>& it
   std::vector<std::size_t> order(items.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::tie(items[a]->organization_id, items[a]->subject) <
-           std::tie(items[b]->organization_id, items[b]->subject);
+    return items[a]->organization_id < items[b]->organization_id;
   });
   std::vector<const GroupItem*> sorted;
   for (const std::size_t i : order)

@@ -24,7 +24,7 @@ struct GroupItem {
   const Statement& statement;
   const Parameters& parameters;
   const std::string& organization_id;
-  const std::string& subject; // whose budgets it moves, the workflow's first
+  const std::string& subject; // whose budgets it moves: the workflow, a slash, who else
   std::optional<std::size_t> marked;
 };
 
@@ -40,13 +40,12 @@ struct GroupResult {
 // outcome. Safe for use by many threads, one of which runs each group.
 //
 // A transaction keeps what it locks until it ends, so two could wait for each other. Budgets are of
-// one organization; each organization has one lane, a group is in the order of its organizations
-// and subjects, and of one organization it has only statements with the same subject, so that after
-// the first it locks nothing that another would hold while it waits for this one. Of an
-// organization that is known to have no budgets but its own month's and its workflows' subjects
-// mix: each locks its workflow, which the order is by, and the session's slot of the month. What
-// does not fit runs by itself; so does for a while what comes of an organization whose locks kept
-// others waiting.
+// one organization; each organization has one lane, a group is in the order of its organizations,
+// and of one organization it has only statements that lock the same: with the same subject or,
+// where the organization is known to have no budgets but its month's and its workflows', for the
+// same workflow. So after the first it locks nothing that another would hold while it waits for
+// this one. What does not fit runs by itself; so does for a while what comes of an organization
+// whose locks kept others waiting.
 class GroupCommit {
 public:
   using Clock = std::chrono::steady_clock;
@@ -76,10 +75,9 @@ public:
 private:
   // Nothing: it is to be run by itself.
   using Lane = JoinedWork<GroupItem, std::optional<Rows>>;
-  // What an organization has in its lane: all of one subject, but where subjects mix.
+  // What an organization has in its lane.
   struct Inside {
-    std::string subject;
-    bool is_mixed = false;
+    std::string locks; // the subject or workflow of all of it
     std::size_t items = 0;
   };
   class Place;
@@ -94,7 +92,7 @@ private:
   std::mutex mutex_;
   std::unordered_map<std::string, Inside> inside_;
   std::unordered_map<std::string, Clock::time_point> apart_; // until when
-  std::unordered_set<std::string> mixing_;                   // organizations
+  std::unordered_set<std::string> without_scoped_;           // organizations
 };
 
 // The connections on which batches run, one for each lane, used by one thread at a time.

@@ -98,7 +98,7 @@ int fallbacks_of(const Config& config, const CallOrder& order) {
                   config.max_fallbacks);
 }
 
-// The workflow first: see GroupCommit.
+// See GroupItem.
 std::string subject_of(const CallOrder& order) {
   const auto& controls = order.controls;
   return controls.workflow_id.value_or("") + '/' + controls.key.hash + '/' +

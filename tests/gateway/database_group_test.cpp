@@ -159,19 +159,19 @@ TEST(GroupCommitTest, AnotherSubjectOfAnOrganizationThatWaitsRunsByItself) {
   EXPECT_EQ(bench.groups_, (std::vector<Names>{{"ada1", "ada2"}}));
 }
 
-TEST(GroupCommitTest, SubjectsOfAnOrganizationWithoutBudgetsOfItsUsersGoTogetherInTheirOrder) {
+TEST(GroupCommitTest, AllOfAWorkflowGoTogetherWhereUsersHaveNoBudgets) {
   Bench bench;
   const std::string a = bench.organization('a');
   bench.learn(a, false);
-  bench.add({a, "w2", "w2/ada"});
-  bench.add({a, "w1", "w1/bob"});
-  bench.add({a, "w2 again", "w2/ada"});
-  bench.learn(a, true); // it has some now
-  bench.run_at_once({a, "w2 alone", "w2/ada"});
-  bench.run_at_once({a, "w3 alone", "w3/cy"});
+  bench.add({a, "ada", "w/ada"});
+  bench.add({a, "bob", "w/bob"});
+  bench.run_at_once({a, "another workflow", "v/ada"});
+  bench.run_at_once({a, "no workflow", "/ada"});
+  bench.learn(a, true); // they have some now
+  bench.run_at_once({a, "later", "w/ada"});
   bench.release();
-  EXPECT_EQ(bench.groups_, (std::vector<Names>{{"w1", "w2", "w2 again"}}));
-  EXPECT_EQ(bench.alone_, (Names{"w2 alone", "w3 alone"}));
+  EXPECT_EQ(bench.groups_, (std::vector<Names>{{"ada", "bob"}}));
+  EXPECT_EQ(bench.alone_, (Names{"another workflow", "later", "no workflow"}));
 }
 
 TEST(GroupCommitTest, AnotherSubjectOfAnOrganizationThatIsAtWorkRunsByItself) {
