@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -10,8 +9,9 @@ namespace holdfast {
 namespace {
 
 std::string stored(const std::vector<std::uint16_t>& words) {
-  std::string bytes(words.size() * sizeof(std::uint16_t), '\0');
-  std::memcpy(bytes.data(), words.data(), bytes.size());
+  std::string bytes;
+  for (const std::uint16_t word : words)
+    bytes.append(reinterpret_cast<const char*>(&word), sizeof(word));
   return bytes;
 }
 
