@@ -97,6 +97,7 @@ private:
   void check_client();
   void check_deadlines();
   long sent_bytes() const;
+  bool has_sent() const;
   void fail(ErrorClass error_class, const std::string& what);
   void fail_as_curl_says(CURLcode result);
   int remaining_ms() const;
@@ -112,6 +113,7 @@ private:
   Clock::time_point last_receipt_ = start_;
   Clock::time_point last_client_check_ = start_;
 
+  std::optional<long> sent_before_; // the request: what a proxy was told
   int status_ = 0;
   std::multimap<std::string, std::string> headers_;
   std::size_t header_bytes_ = 0;
@@ -167,14 +169,14 @@ void ExchangeState::configure() {
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &ExchangeState::on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &ExchangeState::on_request);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
   if (request_.method == "POST") {
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
                      static_cast<curl_off_t>(request_.body.size()));
     // From memory, so that a small body goes out in one packet with the headers.
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request_.body.data());
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &ExchangeState::on_request);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, this);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, kLongestIdleSeconds);
   } else {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
@@ -201,7 +203,8 @@ CurlList ExchangeState::header_list() const {
 // provider may have begun to charge is not ours to repeat: what has gone out goes out once.
 int ExchangeState::on_request(void* self, char*, char*, int, int) {
   auto& exchange = *static_cast<ExchangeState*>(self);
-  if (exchange.sent_bytes() == 0) return CURL_PREREQFUNC_OK;
+  if (!exchange.sent_before_) exchange.sent_before_ = exchange.sent_bytes();
+  if (!exchange.has_sent() || exchange.request_.method != "POST") return CURL_PREREQFUNC_OK;
   try {
     exchange.fail(ErrorClass::network, "closed the connection before it answered");
   } catch (...) {
@@ -366,15 +369,20 @@ void ExchangeState::fail(ErrorClass error_class, const std::string& what) {
   error.status = status_;
   error.message = (line_.origin.empty() ? std::string("The provider's base URL") : line_.origin) +
                   " " + what + ".";
-  error.maybe_charged = line_.easy && sent_bytes() > 0;
+  error.maybe_charged = has_sent();
   failure_ = std::move(error);
 }
 
-// Of the request, headers included, to any connection.
+// To proxies and to the server, headers included.
 long ExchangeState::sent_bytes() const {
   long bytes = 0;
   curl_easy_getinfo(line_.easy.get(), CURLINFO_REQUEST_SIZE, &bytes);
   return bytes;
+}
+
+// Whether the server may have got any of the request.
+bool ExchangeState::has_sent() const {
+  return sent_before_ && sent_bytes() > *sent_before_;
 }
 
 void ExchangeState::fail_as_curl_says(CURLcode result) {

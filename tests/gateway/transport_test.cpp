@@ -4,6 +4,7 @@
 #include "tests/gateway/raw_server.hpp"
 
 #include <atomic>
+#include <cstdlib>
 #include <future>
 #include <gtest/gtest.h>
 #include <limits>
@@ -445,6 +446,21 @@ TEST(Transport, AClosedPortIsANetworkErrorThatChargedNothing) {
   Transport transport;
   expect_error(run(transport.start(get(url), patient(), {})), ErrorClass::network,
                "cannot be reached", false);
+}
+
+// The bytes that ask a proxy for a connection are none of the provider's.
+TEST(Transport, AProxyThatRefusesIsANetworkErrorThatChargedNothing) {
+  RawServer proxy([](RawConnection& connection) {
+    connection.read_request();
+    connection.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+  });
+  const std::string url = proxy.url();
+  ASSERT_EQ(setenv("https_proxy", url.c_str(), 1), 0);
+  Transport transport;
+  const Outcome outcome =
+      run(transport.start({"POST", "https://provider.invalid/", {}, "{}"}, patient(), {}));
+  unsetenv("https_proxy");
+  expect_error(outcome, ErrorClass::network, "cannot be reached", false);
 }
 
 TEST(Transport, OnlyHttpAndHttps) {
