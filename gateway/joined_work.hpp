@@ -52,9 +52,11 @@ public:
       }
     }
     if (!mine.empty()) lead(mine);
-    if (auto* error = std::get_if<std::exception_ptr>(&*me->outcome))
-      std::rethrow_exception(*error);
-    return std::get<Result>(std::move(*me->outcome));
+    // Taken out of what the leader still shares, so that an error is gone where it was caught.
+    Outcome outcome = std::move(*me->outcome);
+    if (auto* error = std::get_if<std::exception_ptr>(&outcome))
+      std::rethrow_exception(std::move(*error));
+    return std::get<Result>(std::move(outcome));
   }
 
   std::size_t waiting() const {
