@@ -20,7 +20,7 @@ bool is_joint(char c) {
 // A number does not begin within another, as after 0. or 99-.
 bool begins_number(const Scan& scan, std::size_t at) {
   if (!scan.begins_word(at)) return false;
-  return at < 2 || !is_joint(scan.before(at)) || !is_digit(scan.at(at - 2));
+  return at < 2 || !is_joint(scan.before(at)) || !is_digit(scan.before(at - 1));
 }
 
 bool ends_number(const Scan& scan, std::size_t end) {
@@ -79,7 +79,7 @@ private:
 std::size_t card_number(const Scan& scan, std::size_t at) {
   const char first = scan.at(at);
   if (first < '2' || first > '6' || !scan.begins_word(at)) return 0;
-  if (scan.before(at) == '.' && at >= 2 && is_digit(scan.at(at - 2))) return 0;
+  if (scan.before(at) == '.' && at >= 2 && is_digit(scan.before(at - 1))) return 0;
   CardDigits digits;
   std::size_t best = 0;
   for (std::size_t i = at; digits.count() < kMostCardDigits;) {

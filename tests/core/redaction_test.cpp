@@ -90,6 +90,10 @@ TEST(Redaction, FindsPhones) {
   hides("(", "+49 30 1234567", ")", "[REDACTED:PHONE]");
 }
 
+TEST(Redaction, FindsANumberRightBehindAnother) {
+  EXPECT_EQ(redacted("+49 30 1234567-123-+49 30 1234567-123"), "[REDACTED:PHONE]-[REDACTED:PHONE]");
+}
+
 TEST(Redaction, LeavesWhatIsNoPhone) {
   stays({"5551234567", "155-123-4567", "555-023-4567", "2024-01-15", "192.168.100.200", "10.0.0.1",
          "555-123-45678", "1555-12-4567", "+1234", "1e+30000000000", "id 12-555-123-4567",
