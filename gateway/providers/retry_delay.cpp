@@ -30,8 +30,10 @@ std::string_view header(const HttpAnswer& answer, const char* name) {
   return found == answer.headers.end() ? std::string_view() : trim(found->second);
 }
 
-// Digits with an optional fraction, taken from the front. No locale, no exponent.
+// Digits with an optional fraction, taken from the front. No locale, no exponent. Digits finer than
+// what a double holds add nothing.
 std::optional<double> take_decimal(std::string_view& text) {
+  constexpr double kFinest = 1e15;
   double value = 0;
   double scale = 1;
   bool any = false;
@@ -39,7 +41,7 @@ std::optional<double> take_decimal(std::string_view& text) {
   while (!text.empty() && (is_digit(text.front()) || (text.front() == '.' && !fraction))) {
     if (text.front() == '.') {
       fraction = true;
-    } else {
+    } else if (scale < kFinest) {
       any = true;
       value = value * 10 + (text.front() - '0');
       if (fraction) scale *= 10;

@@ -16,6 +16,11 @@ TEST(RetryDelay, ReadsDurations) {
     EXPECT_EQ(parse_duration_ms(text), expected) << text;
 }
 
+TEST(RetryDelay, AFractionMayHaveAnyNumberOfDigits) {
+  EXPECT_EQ(parse_duration_ms("0." + std::string(400, '5') + "s"), 556);
+  EXPECT_EQ(parse_duration_ms(std::string(400, '5') + "." + std::string(400, '5') + "s"), 86400000);
+}
+
 TEST(RetryDelay, ReadsHttpDates) {
   EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), 784111777);
   EXPECT_EQ(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), 0);
