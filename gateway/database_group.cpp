@@ -83,6 +83,7 @@ void GroupCommit::learn(const std::string& organization_id, bool has_scoped_budg
     without_scoped_.erase(organization_id);
     return;
   }
+  if (without_scoped_.count(organization_id) != 0) return; // as after nearly every call
   if (without_scoped_.size() >= kMostKnown) without_scoped_.clear();
   without_scoped_.insert(organization_id);
 }

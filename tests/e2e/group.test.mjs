@@ -99,7 +99,6 @@ test('many users and workflows of one organization go through two gateways at on
   for (const workflow of workflows) {
     assert.equal(await value('SELECT count(*)::int FROM holdfast.ai_usage_ledger WHERE workflow_id = $1', workflow), 60);
   }
-  assert.equal(await value('SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()'), 0);
 
   // A budget that a user gets meanwhile holds for the next call.
   await value(`SELECT holdfast.set_budget(p_organization_id => $1, p_scope => 'user', p_subject => 'u3', p_limit_usd => 0)`, organization.id);
