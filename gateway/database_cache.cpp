@@ -13,7 +13,7 @@ namespace holdfast::gateway {
 namespace {
 
 constexpr std::int64_t kMsPerSecond = 1000;
-constexpr std::size_t kLanes = 4;
+constexpr std::size_t kLanes = 2;
 constexpr std::size_t kMostQuestions = 64;
 
 constexpr Statement kCachedCall{
